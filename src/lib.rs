@@ -1,0 +1,5 @@
+//! An embeddable reverse proxy for WebSocket frames: so far its engine.
+
+pub mod error;
+#[doc(hidden)]
+pub mod ws;

@@ -1,0 +1,122 @@
+//! What one direction has made ready to be written: at best the very bytes that arrived, where they lie.
+//!
+//! Theory: frames forwarded as they came stay in the inbox and form one run. The first frame that was changed in
+//! length, dropped, or put in by the host breaks the run; from there on bytes are copied behind it, into the tail.
+//! A run and a tail are two slices, written by one call.
+
+use std::ops::Range;
+
+use super::inbox::Inbox;
+
+/// A tail larger than this is given back when it is written.
+const KEPT_TAIL: usize = 64 * 1024;
+
+/// Bytes to write, in order: the run, then the tail.
+#[derive(Debug, Default)]
+pub struct Batch {
+    run: Range<usize>,
+    tail: Vec<u8>,
+    written: usize,
+}
+
+impl Batch {
+    /// Whether everything was written.
+    pub fn is_empty(&self) -> bool {
+        self.run.is_empty() && self.tail.len() == self.written
+    }
+
+    /// What is to be written.
+    pub fn slices<'a>(&'a self, inbox: &'a Inbox) -> [&'a [u8]; 2] {
+        [inbox.slice(self.run.clone()), self.tail.get(self.written..).unwrap_or_default()]
+    }
+
+    /// `count` bytes of it were written.
+    pub fn wrote(&mut self, count: usize) {
+        let of_run = count.min(self.run.len());
+        self.run.start += of_run;
+        self.written += count - of_run;
+        if self.is_empty() {
+            self.clear();
+        }
+    }
+
+    /// Nothing of it is to be written any more.
+    pub fn clear(&mut self) {
+        self.run = 0..0;
+        self.written = 0;
+        self.tail.clear();
+        if self.tail.capacity() > KEPT_TAIL {
+            self.tail = Vec::new();
+        }
+    }
+
+    /// Adds bytes that lie ready in the inbox.
+    pub fn add_in_place(&mut self, inbox: &Inbox, range: Range<usize>) {
+        if self.is_empty() {
+            self.clear();
+            self.run = range;
+        } else if self.tail.is_empty() && self.run.end == range.start {
+            self.run.end = range.end;
+        } else {
+            self.tail.extend_from_slice(inbox.slice(range));
+        }
+    }
+
+    /// Adds a vector whose first `skip` bytes do not count, without a copy where that is possible.
+    pub fn add_owned(&mut self, bytes: Vec<u8>, skip: usize) {
+        if self.tail.is_empty() {
+            self.tail = bytes;
+            self.written = skip;
+        } else {
+            self.tail.extend_from_slice(bytes.get(skip..).unwrap_or_default());
+        }
+    }
+
+    /// Where to append frames that lie nowhere yet.
+    pub fn tail(&mut self) -> &mut Vec<u8> {
+        &mut self.tail
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(batch: &Batch, inbox: &Inbox) -> String {
+        String::from_utf8(batch.slices(inbox).concat()).unwrap()
+    }
+
+    #[test]
+    fn neighbours_are_one_run_and_nothing_is_copied() {
+        let (mut inbox, mut batch) = (Inbox::new(), Batch::default());
+        inbox.append(b"onetwothree");
+        batch.add_in_place(&inbox, 0..3);
+        batch.add_in_place(&inbox, 3..6);
+        assert_eq!(batch.slices(&inbox), [b"onetwo".as_slice(), b""]);
+    }
+
+    #[test]
+    fn order_is_kept_behind_a_gap_and_across_partial_writes() {
+        let (mut inbox, mut batch) = (Inbox::new(), Batch::default());
+        inbox.append(b"onetwothree");
+        batch.add_in_place(&inbox, 0..3);
+        batch.tail().extend_from_slice(b"-host-");
+        batch.add_in_place(&inbox, 6..11);
+        batch.add_owned(b"....last".to_vec(), 4);
+        let mut written = String::new();
+        while !batch.is_empty() {
+            written.push_str(&text(&batch, &inbox)[..1]);
+            batch.wrote(1);
+        }
+        assert_eq!(written, "one-host-threelast");
+    }
+
+    #[test]
+    fn a_joined_message_is_sent_from_where_it_was_joined() {
+        let (inbox, mut batch) = (Inbox::new(), Batch::default());
+        batch.add_owned(b"....message".to_vec(), 4);
+        assert_eq!(text(&batch, &inbox), "message");
+        batch.wrote(7);
+        assert!(batch.is_empty());
+    }
+}

@@ -1,0 +1,353 @@
+//! One way of a session: what arrives from one side, the hook's verdict on it, and what is ready for the other.
+//!
+//! Rules: every frame gets one verdict, in order. Whatever the verdict, what becomes ready is a legal stream
+//! (RFC 6455 section 5.4): the rules of [`Outgoing`] for types and ends, [`Utf8`] for text with pieces missing.
+//! Close frames never become ready here: they are reported, and the outbox of the other side sends them, so that
+//! there is one place that knows whether a close was sent.
+
+use super::batch::Batch;
+use super::close::Close;
+use super::encode::{encode, header_len, write_header};
+use super::decode::MAX_HEADER;
+use super::frame::{Kind, PerSide, Side};
+use super::inbox::Inbox;
+use super::mask::{apply_mask, MaskSource};
+use super::message::Outgoing;
+use super::receive::{Arrival, Place, Receiver, Rules};
+use super::stats::SideStats;
+use super::utf8::Utf8;
+use super::verdict::{Changes, Frame, Verdict};
+use super::violation::Violation;
+
+/// What [`Direction::poll`] found.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Poll {
+    /// A frame waits for its verdict: [`Direction::frame`], then [`Direction::resolve`].
+    Frame,
+    /// Nothing more without more bytes.
+    NeedInput,
+    /// Something that concerns more than this direction.
+    Effect(Effect),
+}
+
+/// What concerns more than one direction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Effect {
+    /// The close frame that came from this side, if that was the frame: nothing more from it counts.
+    pub received: Option<Close>,
+    /// What follows.
+    pub then: Then,
+}
+
+/// What follows from a verdict.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Then {
+    /// Nothing: the hook dropped a close frame.
+    Nothing,
+    /// The other side is to be sent this close frame.
+    Forward(Close),
+    /// The hook ends the session.
+    End(PerSide<Close>),
+    /// The hook failed.
+    HookFailed(String),
+}
+
+/// One way of a session.
+#[derive(Debug)]
+pub struct Direction {
+    from: Side,
+    receiver: Receiver,
+    batch: Batch,
+    outgoing: Outgoing,
+    /// The text sent on so far, once it differs from what came.
+    diverged: Option<Utf8>,
+    /// Fresh masks, when frames go to the upstream.
+    masks: Option<MaskSource>,
+    keepalive: [u8; 8],
+    waiting: Option<(Arrival, Option<Close>)>,
+    changes: Changes,
+    inspected: bool,
+    muted: bool,
+    deaf: bool,
+}
+
+impl Direction {
+    /// The way from `from`. `seed` is for masks; pongs that carry `keepalive` answer the proxy's own pings.
+    pub fn new(from: Side, rules: Rules, seed: [u8; 32], keepalive: [u8; 8]) -> Self {
+        Direction {
+            from,
+            receiver: Receiver::new(from, rules),
+            batch: Batch::default(),
+            outgoing: Outgoing::default(),
+            diverged: None,
+            masks: (from == Side::Client).then(|| MaskSource::from_seed(seed)),
+            keepalive,
+            waiting: None,
+            changes: Changes::default(),
+            inspected: true,
+            muted: false,
+            deaf: false,
+        }
+    }
+
+    /// Whether frames wait for verdicts; without, all are forwarded.
+    pub fn set_inspected(&mut self, inspected: bool) {
+        self.inspected = inspected;
+    }
+
+    /// The other side may be sent nothing more: what still comes is checked for its close frame only.
+    pub fn mute(&mut self) {
+        self.muted = true;
+        self.receiver.stop_joining();
+    }
+
+    /// Nothing from this side counts any more: it closed, broke the protocol, or went away.
+    pub fn deafen(&mut self) {
+        self.deaf = true;
+        self.waiting = None;
+        self.receiver.stop_joining();
+        self.receiver.inbox.clear();
+    }
+
+    /// Whether frames from this side still count.
+    pub fn is_deaf(&self) -> bool {
+        self.deaf
+    }
+
+    /// Bytes that have come from this side and were not read as frames.
+    pub fn inbox(&mut self) -> &mut Inbox {
+        &mut self.receiver.inbox
+    }
+
+    /// Room for the next read. Everything ready must have been written before: it lies in the same buffer.
+    pub fn space(&mut self) -> &mut [u8] {
+        debug_assert!(self.batch.is_empty() && self.waiting.is_none());
+        self.receiver.space()
+    }
+
+    /// `count` bytes were read into the room.
+    pub fn filled(&mut self, count: usize) {
+        self.receiver.inbox.filled(count);
+        if self.deaf {
+            self.receiver.inbox.clear();
+        }
+    }
+
+    /// Whether the stream, if it ended now, would end inside a frame.
+    pub fn is_mid_frame(&self) -> bool {
+        !self.deaf && self.receiver.is_mid_frame()
+    }
+
+    /// What is ready for the other side.
+    pub fn ready(&self) -> [&[u8]; 2] {
+        self.batch.slices(&self.receiver.inbox)
+    }
+
+    /// Whether anything is ready for the other side.
+    pub fn has_ready(&self) -> bool {
+        !self.batch.is_empty()
+    }
+
+    /// `count` bytes of what was ready were written.
+    pub fn wrote(&mut self, count: usize) {
+        self.batch.wrote(count);
+    }
+
+    /// Whether the other side is in the middle of a message.
+    pub fn is_mid_message(&self) -> bool {
+        self.outgoing.is_open()
+    }
+
+    /// What has come from this side, and what the hook did with it.
+    pub fn stats(&self) -> &SideStats {
+        &self.receiver.stats
+    }
+
+    /// Puts a frame of the host's behind what is ready. Data frames only between messages.
+    pub fn insert(&mut self, kind: Kind, payload: &[u8]) {
+        let mask = self.masks.as_mut().map(MaskSource::next_mask);
+        encode(self.batch.tail(), kind, true, payload, mask);
+    }
+
+    /// Goes on until a frame waits, something is to be reported, or bytes are missing.
+    pub fn poll(&mut self) -> Result<Poll, Violation> {
+        while !self.deaf {
+            if self.waiting.is_some() {
+                return Ok(Poll::Frame);
+            }
+            let Some(arrival) = self.receiver.poll()? else { break };
+            match self.admit(arrival)? {
+                Some(poll) => return Ok(poll),
+                None => continue,
+            }
+        }
+        Ok(Poll::NeedInput)
+    }
+
+    /// Whether a frame waits for its verdict.
+    pub fn has_frame(&self) -> bool {
+        self.waiting.is_some()
+    }
+
+    /// The frame that waits for its verdict.
+    pub fn frame(&mut self) -> Option<Frame<'_>> {
+        let (arrival, close) = self.waiting.as_ref()?;
+        self.changes = Changes::default();
+        let text = text_rule(arrival, &self.receiver, self.diverged);
+        let code = close.as_ref().and_then(Close::code);
+        let payload = self.receiver.payload_mut(arrival);
+        let payload = match arrival.kind {
+            Kind::Close => payload.get_mut(2..).unwrap_or_default(),
+            _ => payload,
+        };
+        let (kind, fin) = (arrival.kind, arrival.fin);
+        Some(Frame { from: self.from, kind, fin, payload, code, text, changes: &mut self.changes })
+    }
+
+    /// Carries out the verdict on the frame that waits.
+    pub fn resolve(&mut self, verdict: Verdict) -> Option<Effect> {
+        let (arrival, received) = self.waiting.take()?;
+        let then = match verdict {
+            Verdict::Failed(why) => Some(Then::HookFailed(why)),
+            Verdict::End { client, upstream } => Some(Then::End(PerSide { client, upstream })),
+            Verdict::Drop => self.drop_frame(&arrival),
+            Verdict::Forward => self.forward(&arrival, received.as_ref()),
+        };
+        self.receiver.consume(&arrival);
+        self.changes = Changes::default();
+        if received.is_some() {
+            self.deafen();
+        }
+        then.map(|then| Effect { received, then })
+    }
+
+    /// Sorts out what needs no verdict.
+    fn admit(&mut self, arrival: Arrival) -> Result<Option<Poll>, Violation> {
+        let received = match arrival.kind {
+            Kind::Close => Some(Close::parse(self.receiver.payload_mut(&arrival))?),
+            _ => None,
+        };
+        if let Some(close) = &received {
+            self.receiver.stats.note_close_received(close);
+        }
+        let own_pong =
+            arrival.kind == Kind::Pong && *self.receiver.payload_mut(&arrival) == self.keepalive;
+        if own_pong || self.muted {
+            self.receiver.consume(&arrival);
+            return Ok(received.map(|close| {
+                self.deafen();
+                Poll::Effect(Effect { received: Some(close), then: Then::Nothing })
+            }));
+        }
+        self.waiting = Some((arrival, received));
+        if self.inspected {
+            return Ok(Some(Poll::Frame));
+        }
+        Ok(self.resolve(Verdict::Forward).map(Poll::Effect))
+    }
+
+    fn drop_frame(&mut self, arrival: &Arrival) -> Option<Then> {
+        self.receiver.stats.dropped += 1;
+        if arrival.kind.is_control() {
+            return (arrival.kind == Kind::Close).then_some(Then::Nothing);
+        }
+        let text = self.diverge(arrival);
+        let end_is_owed = self.outgoing.skip(arrival.fin);
+        if arrival.fin {
+            self.diverged = None;
+        }
+        if end_is_owed && text.is_some_and(|text| !text.is_complete()) {
+            return Some(Then::HookFailed(
+                "dropping this fragment leaves half a character of text".into(),
+            ));
+        }
+        if end_is_owed {
+            self.insert(Kind::Continuation, b"");
+        }
+        None
+    }
+
+    fn forward(&mut self, arrival: &Arrival, received: Option<&Close>) -> Option<Then> {
+        self.receiver.stats.replaced += u64::from(self.changes.replaced);
+        if let Some(received) = received {
+            return Some(Then::Forward(self.changed_close(arrival, received)));
+        }
+        if !arrival.kind.is_control() && !self.text_goes_on(arrival) {
+            return Some(Then::HookFailed("what the hook left of this message is not UTF-8".into()));
+        }
+        let opcode = match arrival.kind.is_control() {
+            true => arrival.kind,
+            false => self.outgoing.next(arrival.message, arrival.fin),
+        };
+        match self.changes.other_len.take() {
+            Some(payload) => {
+                let mask = self.masks.as_mut().map(MaskSource::next_mask);
+                encode(self.batch.tail(), opcode, arrival.fin, &payload, mask);
+            }
+            None => self.send_in_place(arrival, opcode),
+        }
+        None
+    }
+
+    fn changed_close(&mut self, arrival: &Arrival, received: &Close) -> Close {
+        let code = self.changes.code.unwrap_or(received.code());
+        let reason = match self.changes.other_len.take() {
+            Some(reason) => reason,
+            None => self.receiver.payload_mut(arrival).get(2..).unwrap_or_default().to_vec(),
+        };
+        Close::mapped(code, &String::from_utf8_lossy(&reason))
+    }
+
+    /// Sends the payload from where it lies, under a new header.
+    fn send_in_place(&mut self, arrival: &Arrival, opcode: Kind) {
+        let mask = self.masks.as_mut().map(MaskSource::next_mask);
+        let payload = self.receiver.payload_mut(arrival);
+        let len = payload.len();
+        if let Some(mask) = mask {
+            apply_mask(payload, mask, 0);
+        }
+        match arrival.place {
+            Place::Inbox { header, .. } => {
+                // The shortest length for the same payload, a mask on both sides or on none: the same size.
+                let mut room = self.receiver.inbox.unread_mut().get_mut(..header).unwrap_or_default();
+                write_header(&mut room, opcode, arrival.fin, len, mask);
+                let start = self.receiver.inbox.position();
+                self.batch.add_in_place(&self.receiver.inbox, start..start + header + len);
+            }
+            Place::Joined => {
+                let mut message = self.receiver.take_joined();
+                let skip = MAX_HEADER - header_len(len, mask);
+                let mut room = message.get_mut(skip..MAX_HEADER).unwrap_or_default();
+                write_header(&mut room, opcode, arrival.fin, len, mask);
+                self.batch.add_owned(message, skip);
+            }
+        }
+    }
+
+    /// From here on the text sent is no longer the text that came: it has stopped where this frame begins.
+    fn diverge(&mut self, arrival: &Arrival) -> Option<Utf8> {
+        if arrival.message != Kind::Text || !self.receiver.checks_text() {
+            return None;
+        }
+        Some(*self.diverged.get_or_insert(self.receiver.text_before()))
+    }
+
+    /// Whether the text sent stays UTF-8 with this frame.
+    fn text_goes_on(&mut self, arrival: &Arrival) -> bool {
+        if !self.changes.replaced && self.diverged.is_none() {
+            return true;
+        }
+        let Some(mut text) = self.diverge(arrival) else { return true };
+        let valid = match &self.changes.other_len {
+            Some(payload) => text.feed(payload),
+            None => text.feed(self.receiver.payload_mut(arrival)),
+        };
+        self.diverged = (!arrival.fin).then_some(text);
+        valid && (!arrival.fin || text.is_complete())
+    }
+}
+
+fn text_rule(arrival: &Arrival, receiver: &Receiver, diverged: Option<Utf8>) -> Option<Utf8> {
+    let is_text = arrival.message == Kind::Text && receiver.checks_text();
+    is_text.then(|| diverged.unwrap_or(receiver.text_before()))
+}

@@ -1,0 +1,172 @@
+//! The bytes that came from one side and were not dealt with yet: one buffer, in which frames are also changed
+//! and from which they are sent.
+//!
+//! Rules: memory follows the bytes that really came, never a declared length. It starts small, grows while reads
+//! fill it or a frame does not fit, and shrinks when it is empty and little comes.
+
+/// What an idle session holds per direction.
+const SMALL: usize = 4 * 1024;
+/// What reads that fill the buffer make it grow to: two frames of 64 KiB in one read.
+const STEADY: usize = 132 * 1024;
+/// How many small reads in a row make it small again.
+const PATIENCE: u32 = 64;
+
+/// Bytes received; `start..end` of them are unread.
+#[derive(Debug)]
+pub struct Inbox {
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+    filled_up: bool,
+    small_reads: u32,
+}
+
+impl Inbox {
+    /// An empty one.
+    pub fn new() -> Self {
+        Inbox { buffer: Vec::new(), start: 0, end: 0, filled_up: false, small_reads: 0 }
+    }
+
+    /// What came and was not consumed.
+    pub fn unread(&self) -> &[u8] {
+        self.buffer.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// The same, to change in place.
+    pub fn unread_mut(&mut self) -> &mut [u8] {
+        self.buffer.get_mut(self.start..self.end).unwrap_or_default()
+    }
+
+    /// Any part of the buffer, by the positions that [`Inbox::position`] gave.
+    pub fn slice(&self, range: std::ops::Range<usize>) -> &[u8] {
+        self.buffer.get(range).unwrap_or_default()
+    }
+
+    /// Where the unread bytes begin; good until the next [`Inbox::space`].
+    pub fn position(&self) -> usize {
+        self.start
+    }
+
+    /// The first `count` unread bytes are dealt with. They stay in place until the next [`Inbox::space`].
+    pub fn consume(&mut self, count: usize) {
+        self.start = (self.start + count).min(self.end);
+    }
+
+    /// Forgets everything unread.
+    pub fn clear(&mut self) {
+        self.start = self.end;
+    }
+
+    /// Room for the next read. `wanted` is how many more bytes the frame under way needs, as far as known.
+    pub fn space(&mut self, wanted: usize) -> &mut [u8] {
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+            self.resize_empty();
+        }
+        if self.start > 0 && self.buffer.len() - self.end < wanted.max(SMALL / 4) {
+            self.buffer.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+        if self.end == self.buffer.len() {
+            self.grow(wanted);
+        }
+        self.buffer.get_mut(self.end..).unwrap_or_default()
+    }
+
+    /// `count` bytes were put into the room.
+    pub fn filled(&mut self, count: usize) {
+        let room = self.buffer.len() - self.end;
+        self.end += count.min(room);
+        self.filled_up = count == room;
+        let small = count <= self.buffer.len() / 8;
+        self.small_reads = if small { self.small_reads.saturating_add(1) } else { 0 };
+    }
+
+    /// Takes bytes that came another way, such as with the handshake.
+    pub fn append(&mut self, bytes: &[u8]) {
+        self.buffer.truncate(self.end);
+        self.buffer.extend_from_slice(bytes);
+        self.end = self.buffer.len();
+    }
+
+    /// Chooses the size for the next reads; only when nothing is unread.
+    fn resize_empty(&mut self) {
+        let len = self.buffer.len();
+        let next = match () {
+            () if len < SMALL => SMALL,
+            () if len > STEADY => STEADY,
+            () if self.filled_up && len < STEADY => (len * 2).min(STEADY),
+            () if self.small_reads > PATIENCE && len > SMALL => SMALL,
+            () => return,
+        };
+        (self.filled_up, self.small_reads) = (false, 0);
+        if next < len {
+            self.buffer = vec![0; next];
+        } else {
+            self.buffer.resize(next, 0);
+        }
+    }
+
+    /// The buffer is full of a frame that is not whole: at most twice what came.
+    fn grow(&mut self, wanted: usize) {
+        let len = self.buffer.len();
+        let more = wanted.max(SMALL / 4).min(len.max(SMALL));
+        self.buffer.reserve_exact(more);
+        self.buffer.resize(len + more, 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(inbox: &mut Inbox, bytes: &[u8], wanted: usize) -> usize {
+        let room = inbox.space(wanted);
+        let count = room.len().min(bytes.len());
+        room[..count].copy_from_slice(&bytes[..count]);
+        inbox.filled(count);
+        count
+    }
+
+    #[test]
+    fn memory_follows_what_came_and_not_what_was_promised() {
+        let mut inbox = Inbox::new();
+        read(&mut inbox, &[1; 10], 1 << 40);
+        assert_eq!(inbox.space(1 << 40).len(), SMALL - 10);
+        let mut came = 10;
+        while came < 1 << 20 {
+            came += read(&mut inbox, &[2; 4096], 1 << 40);
+            assert!(inbox.buffer.capacity() <= 2 * came.max(SMALL), "{came} bytes came");
+        }
+        assert_eq!(inbox.unread().len(), came);
+    }
+
+    #[test]
+    fn it_grows_under_load_and_is_small_again_when_little_comes() {
+        let mut inbox = Inbox::new();
+        for _ in 0..10 {
+            read(&mut inbox, &[0; 1 << 20], 0);
+            inbox.clear();
+        }
+        inbox.space(0);
+        assert_eq!(inbox.buffer.len(), STEADY);
+        for _ in 0..=PATIENCE + 1 {
+            read(&mut inbox, &[0; 100], 0);
+            inbox.clear();
+        }
+        inbox.space(0);
+        assert_eq!(inbox.buffer.len(), SMALL);
+    }
+
+    #[test]
+    fn unread_bytes_survive_making_room() {
+        let mut inbox = Inbox::new();
+        let bytes: Vec<u8> = (0..=255).cycle().take(SMALL).collect();
+        read(&mut inbox, &bytes, 0);
+        inbox.consume(SMALL - 100);
+        inbox.space(50_000);
+        assert_eq!(inbox.unread(), &bytes[SMALL - 100..]);
+        inbox.append(b"early");
+        assert!(inbox.unread().ends_with(b"early"));
+    }
+}

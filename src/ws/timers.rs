@@ -1,0 +1,145 @@
+//! The deadlines of an established session. The time is an argument: milliseconds since any fixed moment.
+//!
+//! Rules: idle counts what comes from either side and what the host sends, not the proxy's own pings; a write is
+//! stalled when bytes wait and none goes out; once closing has begun only the close deadline and stalls count.
+
+use super::frame::{PerSide, Side};
+
+/// How long each thing may take, in milliseconds; 0 = for ever (no pings, for `keepalive`).
+#[derive(Debug, Clone, Copy)]
+pub struct Periods {
+    /// Without a byte from either side.
+    pub idle: u64,
+    /// With bytes waiting for a side that takes none.
+    pub write: u64,
+    /// From the first close frame to the end.
+    pub close: u64,
+    /// Between the proxy's own pings.
+    pub keepalive: u64,
+}
+
+/// A deadline that has passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Due {
+    /// The idle timeout.
+    Idle,
+    /// The write timeout of a side.
+    Stalled(Side),
+    /// The close timeout.
+    Close,
+    /// Time for pings.
+    Keepalive,
+}
+
+/// The clockwork.
+#[derive(Debug)]
+pub struct Timers {
+    periods: Periods,
+    active: u64,
+    pinged: u64,
+    stalled: PerSide<Option<u64>>,
+    closing: Option<u64>,
+}
+
+impl Timers {
+    /// Everything starts at `now`.
+    pub fn new(periods: Periods, now: u64) -> Self {
+        let stalled = PerSide::default();
+        Timers { periods, active: now, pinged: now, stalled, closing: None }
+    }
+
+    /// Bytes came, or the host sent something.
+    pub fn note_activity(&mut self, now: u64) {
+        self.active = now;
+    }
+
+    /// Whether bytes wait for `side`, and whether some went out since the last time this was said.
+    pub fn note_output(&mut self, side: Side, waiting: bool, progress: bool, now: u64) {
+        let stalled = self.stalled.get_mut(side);
+        *stalled = match (waiting, progress, *stalled) {
+            (false, ..) => None,
+            (true, false, Some(since)) => Some(since),
+            (true, ..) => Some(now),
+        };
+    }
+
+    /// The closing handshake has begun with either side.
+    pub fn note_closing(&mut self, now: u64) {
+        self.closing.get_or_insert(now);
+    }
+
+    /// When to look again.
+    pub fn next(&self) -> Option<u64> {
+        self.deadlines().into_iter().flatten().map(|(at, _)| at).min()
+    }
+
+    /// What has passed by `now`, the gravest first.
+    pub fn due(&mut self, now: u64) -> Option<Due> {
+        let due = self.deadlines().into_iter().flatten().find(|(at, _)| *at <= now)?.1;
+        if due == Due::Keepalive {
+            self.pinged = now;
+        }
+        Some(due)
+    }
+
+    fn deadlines(&self) -> [Option<(u64, Due)>; 5] {
+        let Periods { idle, write, close, keepalive } = self.periods;
+        let at = |since: Option<u64>, period: u64, due: Due| {
+            since.filter(|_| period > 0).map(|since| (since.saturating_add(period), due))
+        };
+        let open = self.closing.is_none();
+        [
+            at(self.closing, close, Due::Close),
+            at(self.stalled.client, write, Due::Stalled(Side::Client)),
+            at(self.stalled.upstream, write, Due::Stalled(Side::Upstream)),
+            at(open.then_some(self.active), idle, Due::Idle),
+            at(open.then_some(self.pinged), keepalive, Due::Keepalive),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn timers() -> Timers {
+        Timers::new(Periods { idle: 100, write: 30, close: 10, keepalive: 40 }, 0)
+    }
+
+    #[test]
+    fn activity_puts_the_idle_deadline_off() {
+        let mut timers = timers();
+        timers.note_activity(90);
+        assert_eq!(timers.due(120), Some(Due::Keepalive));
+        assert_eq!(timers.due(120), None);
+        assert_eq!(timers.due(190), Some(Due::Idle));
+    }
+
+    #[test]
+    fn a_slow_reader_that_takes_something_is_not_stalled() {
+        let mut timers = timers();
+        for now in (0..200).step_by(20) {
+            timers.note_output(Side::Upstream, true, true, now);
+        }
+        assert_ne!(timers.due(209), Some(Due::Stalled(Side::Upstream)));
+        timers.note_output(Side::Upstream, true, false, 209);
+        assert_eq!(timers.due(210), Some(Due::Stalled(Side::Upstream)));
+    }
+
+    #[test]
+    fn closing_has_one_deadline_that_nothing_puts_off() {
+        let mut timers = timers();
+        timers.note_closing(5);
+        timers.note_closing(14);
+        timers.note_activity(14);
+        assert_eq!(timers.next(), Some(15));
+        assert_eq!(timers.due(15), Some(Due::Close));
+    }
+
+    #[test]
+    fn zero_means_never() {
+        let mut timers = Timers::new(Periods { idle: 0, write: 0, close: 10, keepalive: 0 }, 0);
+        timers.note_output(Side::Client, true, false, 0);
+        assert_eq!((timers.next(), timers.due(u64::MAX)), (None, None));
+    }
+}
