@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 
 use super::close::Close;
+use super::closing::Closing;
 use super::frame::{PerSide, Side};
+use super::outbox::Outbox;
 use super::violation::{Violation, AWAY, INTERNAL_ERROR};
 use crate::error::{Error, ErrorKind, Fault};
 
@@ -35,6 +37,37 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// The stream of `side` has ended: after its close frame or without one, and then perhaps inside a frame.
+    pub fn stream_ended(side: Side, closed: bool, mid_frame: bool, how: &str) -> Cause {
+        match (closed, mid_frame) {
+            (true, _) => Cause::Left(side),
+            (false, false) => Cause::Gone(side, format!("{how} without a close frame").into()),
+            (false, true) => Cause::Gone(side, format!("{how} in the middle of a frame").into()),
+        }
+    }
+
+    /// The idle timeout, of `period` ms, has passed.
+    pub fn idle(period: u64) -> Cause {
+        Cause::Idle(format!("nothing came from either side for {period} ms"))
+    }
+
+    /// The write timeout, of `period` ms, has passed for `side`.
+    pub fn stalled(side: Side, period: u64) -> Cause {
+        Cause::Stalled(side, format!("took no bytes for {period} ms"))
+    }
+
+    /// The close timeout, of `period` ms, has passed. `None` when only the end of a stream is missing.
+    pub fn overdue(client: &Outbox, upstream: &Outbox, period: u64) -> Option<Cause> {
+        let sides = [(Side::Client, client, upstream), (Side::Upstream, upstream, client)];
+        for (side, its, others) in sides {
+            if its.closing() == Closing::Asked && others.closing() == Closing::Open {
+                return Some(Cause::CloseDropped(side, its.close_received().cloned()?));
+            }
+        }
+        let (side, ..) = sides.into_iter().find(|(_, its, _)| its.closing().owes_answer())?;
+        Some(Cause::Unanswered(side, format!("did not answer a close frame within {period} ms")))
+    }
+
     /// The close frame for `side`.
     pub fn close_for(&self, side: Side) -> Close {
         match self {

@@ -76,11 +76,8 @@ impl Engine {
     /// The stream of `from` has ended; `how` is for the error.
     pub fn input_ended(&mut self, from: Side, how: &str) {
         let closed = self.outboxes.get(from).close_received().is_some();
-        let cause = match (closed, self.directions.get(from).is_mid_frame()) {
-            (true, _) => Cause::Left(from),
-            (false, false) => Cause::Gone(from, format!("{how} without a close frame").into()),
-            (false, true) => Cause::Gone(from, format!("{how} in the middle of a frame").into()),
-        };
+        let mid_frame = self.directions.get(from).is_mid_frame();
+        let cause = Cause::stream_ended(from, closed, mid_frame, how);
         self.directions.get_mut(from).deafen();
         self.outboxes.get_mut(from).note(Event::Ended);
         self.outboxes.get_mut(from).discard();

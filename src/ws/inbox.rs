@@ -12,7 +12,7 @@ const STEADY: usize = 132 * 1024;
 const PATIENCE: u32 = 64;
 
 /// Bytes received; `start..end` of them are unread.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Inbox {
     buffer: Vec<u8>,
     start: usize,
@@ -24,7 +24,7 @@ pub struct Inbox {
 impl Inbox {
     /// An empty one.
     pub fn new() -> Self {
-        Inbox { buffer: Vec::new(), start: 0, end: 0, filled_up: false, small_reads: 0 }
+        Inbox::default()
     }
 
     /// What came and was not consumed.

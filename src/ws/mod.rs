@@ -3,6 +3,7 @@
 //! Rules: no sockets, no threads, no clock, no `unsafe`; time and randomness come in as arguments. However the
 //! input is cut, the output is the same. Data flows one way: bytes, decode, rules, hook, encode, bytes.
 
+pub mod authority;
 pub mod batch;
 pub mod close;
 pub mod closing;
@@ -12,14 +13,17 @@ pub mod encode;
 pub mod ending;
 pub mod engine;
 pub mod frame;
+pub mod handshake;
 pub mod inbox;
 pub mod limits;
 pub mod mask;
 pub mod message;
+pub mod origin;
 pub mod outbox;
 pub mod receive;
 pub mod stats;
 pub mod timers;
+pub mod url;
 pub mod utf8;
 pub mod verdict;
 pub mod violation;

@@ -48,6 +48,13 @@ pub struct Stats {
 }
 
 impl Stats {
+    pub(crate) fn side_mut(&mut self, side: Side) -> &mut SideStats {
+        match side {
+            Side::Client => &mut self.client,
+            Side::Upstream => &mut self.upstream,
+        }
+    }
+
     /// Puts together what the two directions counted.
     pub(crate) fn of(sides: PerSide<SideStats>, first_close: Option<Side>) -> Stats {
         Stats { client: sides.client, upstream: sides.upstream, first_close }

@@ -39,13 +39,19 @@ pub struct Timers {
     pinged: u64,
     stalled: PerSide<Option<u64>>,
     closing: Option<u64>,
+    close_struck: bool,
 }
 
 impl Timers {
     /// Everything starts at `now`.
     pub fn new(periods: Periods, now: u64) -> Self {
         let stalled = PerSide::default();
-        Timers { periods, active: now, pinged: now, stalled, closing: None }
+        Timers { periods, active: now, pinged: now, stalled, closing: None, close_struck: false }
+    }
+
+    /// How long each thing may take.
+    pub fn periods(&self) -> &Periods {
+        &self.periods
     }
 
     /// Bytes came, or the host sent something.
@@ -73,11 +79,14 @@ impl Timers {
         self.deadlines().into_iter().flatten().map(|(at, _)| at).min()
     }
 
-    /// What has passed by `now`, the gravest first.
+    /// What has passed by `now`, the gravest first. The close deadline strikes once, the others after each period.
     pub fn due(&mut self, now: u64) -> Option<Due> {
         let due = self.deadlines().into_iter().flatten().find(|(at, _)| *at <= now)?.1;
-        if due == Due::Keepalive {
-            self.pinged = now;
+        match due {
+            Due::Close => self.close_struck = true,
+            Due::Stalled(side) => *self.stalled.get_mut(side) = Some(now),
+            Due::Idle => self.active = now,
+            Due::Keepalive => self.pinged = now,
         }
         Some(due)
     }
@@ -89,7 +98,7 @@ impl Timers {
         };
         let open = self.closing.is_none();
         [
-            at(self.closing, close, Due::Close),
+            at(self.closing.filter(|_| !self.close_struck), close, Due::Close),
             at(self.stalled.client, write, Due::Stalled(Side::Client)),
             at(self.stalled.upstream, write, Due::Stalled(Side::Upstream)),
             at(open.then_some(self.active), idle, Due::Idle),
@@ -134,6 +143,7 @@ mod tests {
         timers.note_activity(14);
         assert_eq!(timers.next(), Some(15));
         assert_eq!(timers.due(15), Some(Due::Close));
+        assert_eq!((timers.due(16), timers.next()), (None, None));
     }
 
     #[test]

@@ -1,0 +1,27 @@
+//! Both opening handshakes (RFC 6455 section 4) as pure functions of bytes: we answer the client, we ask the upstream.
+//!
+//! Rules: strict, because two parsers that disagree are a smuggling hole; bounded in bytes and in lines; linear in
+//! the input however it is cut. Keys come in as arguments. Texts name no header value: cookies travel there.
+
+mod accept;
+mod body;
+#[cfg(test)]
+mod fuzz;
+mod head;
+mod headers;
+mod parse;
+mod protocols;
+mod refusal;
+mod request;
+mod rules;
+mod switch;
+mod upgrade;
+
+pub use accept::ClientRequest;
+pub use head::{HeadError, HeadScan, MAX_HEAD, MAX_HEADERS};
+pub use headers::{check_name, check_value, Duplicate, Headers};
+pub use protocols::{check_protocol, MAX_PROTOCOLS};
+pub use refusal::Refusal;
+pub use request::UpgradeOptions;
+pub use rules::HeaderRules;
+pub use upgrade::{Answer, Upgrade};
