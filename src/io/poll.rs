@@ -1,0 +1,250 @@
+//! Waiting for several descriptors at once by poll(2), and a waker to end such a wait from outside.
+//!
+//! Rule: a descriptor that nothing is asked about is not watched at all. poll(2) itself reports a
+//! lost connection even then, and a loop that holds a side back would spin on it. For the others a
+//! lost connection counts as whatever was asked: the read or write that follows says what happened.
+//! What came comes again in the next wait, until it is read, written, or no longer asked for.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
+
+use crate::error::{Error, Result};
+
+/// What to wait for on a descriptor, and what came.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Events {
+    /// There is something to read, the end included.
+    pub(crate) readable: bool,
+    /// There is room to write; for a socket that connects: it has connected or failed.
+    pub(crate) writable: bool,
+    /// The peer will send no more. For noticing that without reading what it sent before.
+    pub(crate) hang_up: bool,
+}
+
+impl Events {
+    pub(crate) const NONE: Events = Events { readable: false, writable: false, hang_up: false };
+    pub(crate) const READABLE: Events = Events { readable: true, ..Events::NONE };
+    pub(crate) const WRITABLE: Events = Events { writable: true, ..Events::NONE };
+    pub(crate) const HANG_UP: Events = Events { hang_up: true, ..Events::NONE };
+
+    /// Whether nothing is asked, or nothing came.
+    pub(crate) fn is_none(self) -> bool {
+        self == Events::NONE
+    }
+
+    fn asked(self) -> PollFlags {
+        let mut flags = PollFlags::empty();
+        flags.set(PollFlags::IN, self.readable);
+        flags.set(PollFlags::OUT, self.writable);
+        flags.set(PollFlags::RDHUP, self.hang_up);
+        flags
+    }
+
+    /// What of this came true, given poll's answer.
+    fn among(self, came: PollFlags) -> Events {
+        let lost = came.intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL);
+        Events {
+            readable: self.readable && (lost || came.contains(PollFlags::IN)),
+            writable: self.writable && (lost || came.contains(PollFlags::OUT)),
+            hang_up: self.hang_up && (lost || came.contains(PollFlags::RDHUP)),
+        }
+    }
+}
+
+/// Blocks until something asked for comes or `timeout` has passed (`None`: for ever), and says what
+/// came, in the order of `watched`. A signal ends the wait too: nothing came then.
+pub(crate) fn wait<const N: usize>(
+    watched: [(BorrowedFd<'_>, Events); N],
+    timeout: Option<Duration>,
+) -> Result<[Events; N]> {
+    let mut fds = watched.map(|(fd, events)| PollFd::from_borrowed_fd(fd, events.asked()));
+    let mut active = 0;
+    for (slot, (fd, events)) in fds.iter_mut().zip(watched.iter().filter(|w| !w.1.is_none())) {
+        *slot = PollFd::from_borrowed_fd(*fd, events.asked());
+        active += 1;
+    }
+    let (active, _unwatched) = fds.split_at_mut(active);
+    match rustix::event::poll(active, timeout.map(whole_milliseconds).as_ref()) {
+        Ok(_) => {}
+        Err(Errno::INTR) => return Ok([Events::NONE; N]),
+        Err(errno) => return Err(Error::system("poll", errno)),
+    }
+    let mut answers = active.iter().map(PollFd::revents);
+    Ok(watched.map(|(_, events)| match events.is_none() {
+        true => Events::NONE,
+        false => events.among(answers.next().unwrap_or(PollFlags::empty())),
+    }))
+}
+
+/// Rounded up: a wait that ends a moment before its deadline would be repeated until the moment is
+/// over. At most 24 days, which any kernel takes.
+fn whole_milliseconds(timeout: Duration) -> Timespec {
+    let millis = timeout.as_nanos().div_ceil(1_000_000);
+    let millis = i32::try_from(millis).unwrap_or(i32::MAX);
+    Timespec { tv_sec: i64::from(millis / 1000), tv_nsec: (millis % 1000 * 1_000_000).into() }
+}
+
+/// Ends a [`wait`] that watches it for [`Events::READABLE`], from any thread. It stays readable until
+/// it is drained, so that a wake before the wait counts too.
+#[derive(Debug)]
+pub(crate) struct Waker {
+    eventfd: OwnedFd,
+}
+
+impl Waker {
+    pub(crate) fn new() -> Result<Waker> {
+        rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
+            .map(|eventfd| Waker { eventfd })
+            .map_err(|errno| Error::system("cannot create an eventfd", errno))
+    }
+
+    /// Never blocks.
+    pub(crate) fn wake(&self) {
+        // The only failure is a full counter, and then it is awake.
+        let _ = rustix::io::write(&self.eventfd, &1u64.to_ne_bytes());
+    }
+
+    /// Takes back every wake so far. To be called before looking at what the wakes announced.
+    pub(crate) fn drain(&self) {
+        // The only failure is that there was no wake.
+        let _ = rustix::io::read(&self.eventfd, &mut [0; 8]);
+    }
+}
+
+impl AsFd for Waker {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.eventfd.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::sys::kernel;
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+    use std::sync::Arc;
+    use std::time::Instant;
+
+    const AT_ONCE: Option<Duration> = Some(Duration::ZERO);
+    const LONG: Option<Duration> = Some(Duration::from_secs(5));
+
+    #[test]
+    fn waker_wakes_a_poll() {
+        let waker = Arc::new(Waker::new().unwrap());
+        let other = Arc::clone(&waker);
+        let thread = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(30));
+            other.wake();
+        });
+        let started = Instant::now();
+        let [woken] = wait([(waker.as_fd(), Events::READABLE)], LONG).unwrap();
+        assert_eq!(woken, Events::READABLE);
+        assert!(started.elapsed() < Duration::from_secs(4));
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn waker_stays_awake_until_it_is_drained() {
+        let waker = Waker::new().unwrap();
+        let awake = || wait([(waker.as_fd(), Events::READABLE)], AT_ONCE).unwrap();
+        assert_eq!(awake(), [Events::NONE]);
+        waker.wake();
+        waker.wake();
+        assert_eq!(awake(), [Events::READABLE]);
+        assert_eq!(awake(), [Events::READABLE]);
+        waker.drain();
+        assert_eq!(awake(), [Events::NONE]);
+        waker.drain(); // without a wake it returns at once all the same
+        assert_ne!(kernel::flags(&waker) & kernel::O_CLOEXEC, 0);
+    }
+
+    #[test]
+    fn answers_come_in_the_order_of_the_questions() {
+        let (quiet, _peer) = UnixStream::pair().unwrap();
+        let (ready, mut writer) = UnixStream::pair().unwrap();
+        writer.write_all(b"x").unwrap();
+        let got = wait(
+            [
+                (quiet.as_fd(), Events::NONE),
+                (quiet.as_fd(), Events::READABLE),
+                (ready.as_fd(), Events { readable: true, writable: true, hang_up: true }),
+                (ready.as_fd(), Events::NONE),
+                (quiet.as_fd(), Events::WRITABLE),
+            ],
+            LONG,
+        );
+        let both = Events { readable: true, writable: true, hang_up: false };
+        let expected = [Events::NONE, Events::NONE, both, Events::NONE, Events::WRITABLE];
+        assert_eq!(got.unwrap(), expected);
+    }
+
+    #[test]
+    fn lost_connection_does_not_end_a_wait_that_does_not_ask_about_it() {
+        let (lost, peer) = UnixStream::pair().unwrap();
+        drop(peer);
+        let started = Instant::now();
+        let got = wait([(lost.as_fd(), Events::NONE)], Some(Duration::from_millis(40))).unwrap();
+        assert_eq!(got, [Events::NONE]);
+        assert!(started.elapsed() >= Duration::from_millis(40));
+    }
+
+    #[test]
+    fn lost_connection_counts_as_whatever_was_asked() {
+        let (lost, peer) = UnixStream::pair().unwrap();
+        drop(peer);
+        for asked in [Events::READABLE, Events::WRITABLE, Events::HANG_UP] {
+            assert_eq!(wait([(lost.as_fd(), asked)], LONG).unwrap(), [asked]);
+        }
+    }
+
+    #[test]
+    fn lost_connection_ends_a_wait_for_room() {
+        // Full and then shut down, a Unix socket is lost without being writable.
+        let (mut full, _peer) = UnixStream::pair().unwrap();
+        full.set_nonblocking(true).unwrap();
+        while full.write(&[0; 4096]).is_ok() {}
+        assert_eq!(wait([(full.as_fd(), Events::WRITABLE)], AT_ONCE).unwrap(), [Events::NONE]);
+        full.shutdown(std::net::Shutdown::Both).unwrap();
+        assert_eq!(wait([(full.as_fd(), Events::WRITABLE)], AT_ONCE).unwrap(), [Events::WRITABLE]);
+    }
+
+    #[test]
+    fn hang_up_is_seen_without_reading_and_data_is_not_hang_up() {
+        let (ours, mut peer) = UnixStream::pair().unwrap();
+        peer.write_all(b"x").unwrap();
+        let ask = |events| wait([(ours.as_fd(), events)], AT_ONCE).unwrap();
+        assert_eq!(ask(Events::HANG_UP), [Events::NONE]);
+        peer.shutdown(std::net::Shutdown::Write).unwrap();
+        assert_eq!(ask(Events::HANG_UP), [Events::HANG_UP]);
+    }
+
+    #[test]
+    fn timeouts_are_rounded_up_and_huge_ones_are_clamped() {
+        let millis = |timeout| {
+            let t = whole_milliseconds(timeout);
+            t.tv_sec * 1000 + t.tv_nsec / 1_000_000
+        };
+        assert_eq!(millis(Duration::ZERO), 0);
+        assert_eq!(millis(Duration::from_nanos(1)), 1);
+        assert_eq!(millis(Duration::from_micros(1001)), 2);
+        assert_eq!(millis(Duration::from_millis(1500)), 1500);
+        assert_eq!(millis(Duration::MAX), i64::from(i32::MAX));
+        let waker = Waker::new().unwrap();
+        waker.wake();
+        let watched = [(waker.as_fd(), Events::READABLE)];
+        assert_eq!(wait(watched, Some(Duration::MAX)).unwrap(), [Events::READABLE]);
+    }
+
+    #[test]
+    fn wait_never_ends_before_its_timeout() {
+        let waker = Waker::new().unwrap();
+        let started = Instant::now();
+        let timeout = Duration::from_micros(2300);
+        wait([(waker.as_fd(), Events::READABLE)], Some(timeout)).unwrap();
+        assert!(started.elapsed() >= timeout);
+    }
+}

@@ -1,0 +1,242 @@
+//! The session on the caller's thread: no library thread, one poll loop over both sockets and a waker. A small
+//! program on top of the engine.
+//!
+//! Rules: reads and writes never wait; a side is read only while nothing waits for the other (the engine says so);
+//! what one read brought is written at once, before anything else is looked at.
+
+use std::io::{ErrorKind, IoSlice};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::control::{Control, Watcher};
+use super::hook;
+use crate::config::Config;
+use crate::error::Result;
+use crate::io::{wait, Events, Waker, Wire};
+use crate::ws::ending::Cause;
+use crate::ws::engine::Engine;
+use crate::ws::frame::{PerSide, Side};
+use crate::ws::timers::{Due, Timers};
+use crate::ws::verdict::{Frame, Verdict};
+
+/// A hook that only the caller's thread calls.
+pub(crate) type LocalHook<'h> = &'h mut dyn FnMut(&mut Frame<'_>) -> Verdict;
+
+/// Relays until the end, on this thread.
+pub(crate) fn run(
+    config: &Config,
+    control: &Control,
+    wires: PerSide<&Wire>,
+    mut engine: Engine,
+    hook: Option<LocalHook<'_>>,
+) -> Result<()> {
+    let waker = Arc::new(Waker::new()?);
+    control.watch(Watcher::Poll(Arc::clone(&waker)));
+    for side in Side::BOTH {
+        engine.directions.get_mut(side).set_inspected(true); // frames of the host's go between any two
+    }
+    let mut session = Caller {
+        control,
+        wires,
+        engine,
+        hook,
+        waker,
+        timers: Timers::new(config.periods(), 0),
+        started: Instant::now(),
+        finished: PerSide::default(),
+        moved: PerSide::default(),
+        cut: false,
+    };
+    let outcome = session.run();
+    control.watch(Watcher::Nobody);
+    control.set_stats(session.engine.stats());
+    outcome?;
+    match session.engine.cause().and_then(Cause::error) {
+        None => Ok(()),
+        Some(error) => Err(error),
+    }
+}
+
+struct Caller<'a, 'h> {
+    control: &'a Control,
+    wires: PerSide<&'a Wire>,
+    engine: Engine,
+    hook: Option<LocalHook<'h>>,
+    waker: Arc<Waker>,
+    timers: Timers,
+    started: Instant,
+    finished: PerSide<bool>,
+    moved: PerSide<bool>,
+    cut: bool,
+}
+
+impl Caller<'_, '_> {
+    fn run(&mut self) -> Result<()> {
+        // Frames may have come together with the handshakes.
+        Side::BOTH.iter().for_each(|&side| self.relay(side));
+        loop {
+            self.obey();
+            Side::BOTH.iter().for_each(|&side| self.write(side));
+            self.keep_time();
+            if self.cut || self.engine.is_over() {
+                return Ok(());
+            }
+            let [client, upstream, woken] = self.wait()?;
+            if woken.readable {
+                self.waker.drain();
+            }
+            for (side, events) in [(Side::Client, client), (Side::Upstream, upstream)] {
+                if events.writable {
+                    self.write(side);
+                }
+                if events.readable {
+                    self.read(side);
+                }
+            }
+        }
+    }
+
+    fn wait(&self) -> Result<[Events; 3]> {
+        let watched = |side| {
+            let events = Events {
+                readable: self.engine.wants_input(side),
+                writable: self.engine.has_output(side),
+                hang_up: false,
+            };
+            (self.wires.get(side).as_fd(), events)
+        };
+        let left = self.timers.next().map(|at| Duration::from_millis(at.saturating_sub(self.now())));
+        let waker = (self.waker.as_fd(), Events::READABLE);
+        wait([watched(Side::Client), watched(Side::Upstream), waker], left)
+    }
+
+    fn read(&mut self, from: Side) {
+        if !self.engine.wants_input(from) {
+            return; // what was relayed meanwhile waits for the other side
+        }
+        let wire = *self.wires.get(from);
+        match wire.try_recv(self.engine.space(from)) {
+            Ok(0) => self.engine.input_ended(from, "closed the connection"),
+            Ok(count) => {
+                self.engine.filled(from, count);
+                self.timers.note_activity(self.now());
+                self.relay(from);
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => self.engine.input_ended(from, &format!("lost ({error})")),
+        }
+    }
+
+    /// Every frame that one read brought, then one write.
+    fn relay(&mut self, from: Side) {
+        while self.engine.poll(from) {
+            let verdict = match (&mut self.hook, self.engine.frame(from)) {
+                (Some(hook), Some(mut frame)) => hook::ask(hook, &mut frame),
+                _ => Verdict::Forward,
+            };
+            self.take_mail();
+            self.engine.resolve(from, verdict);
+        }
+        self.control.set_stats(self.engine.stats());
+        self.write(from.other());
+    }
+
+    fn write(&mut self, to: Side) {
+        while self.engine.has_output(to) {
+            let parts = self.engine.output(to).map(IoSlice::new);
+            match self.wires.get(to).try_send(&parts) {
+                Ok(count) => {
+                    self.engine.wrote(to, count);
+                    *self.moved.get_mut(to) = true;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(_) => self.engine.output_failed(to),
+            }
+        }
+        self.finish(to);
+    }
+
+    /// Everything is out: our half of the connection may be over.
+    fn finish(&mut self, side: Side) {
+        if self.engine.wants_fin(side) && !std::mem::replace(self.finished.get_mut(side), true) {
+            let wire = *self.wires.get(side);
+            let _ = match self.engine.outboxes.get(side).closing().is_over(side) {
+                true => wire.shutdown_both(),
+                false => wire.shutdown_write(),
+            };
+        }
+    }
+
+    fn obey(&mut self) {
+        if let Some(close) = self.control.stop_requested() {
+            if self.engine.cause().is_none() {
+                self.engine.end(Cause::Stopped(close));
+            }
+        }
+        if self.take_mail() {
+            self.timers.note_activity(self.now());
+        }
+    }
+
+    /// Queues the host's frames. Whether there were any.
+    fn take_mail(&mut self) -> bool {
+        let mut taken = false;
+        for side in Side::BOTH {
+            if self.control.mail(side).has_mail() {
+                self.control.mail(side).deliver(|kind, payload| {
+                    let sent = self.engine.send(side, kind, payload);
+                    taken |= sent;
+                    sent
+                });
+            }
+        }
+        taken
+    }
+
+    fn keep_time(&mut self) {
+        let now = self.now();
+        for side in Side::BOTH {
+            let waiting = self.engine.has_output(side);
+            let moved = std::mem::take(self.moved.get_mut(side));
+            self.timers.note_output(side, waiting, moved, now);
+        }
+        if self.engine.is_closing() {
+            self.timers.note_closing(now);
+        }
+        while let Some(due) = self.timers.due(now) {
+            self.act(due);
+        }
+    }
+
+    fn act(&mut self, due: Due) {
+        match due {
+            Due::Keepalive => self.engine.ping(),
+            Due::Idle => self.engine.end(Cause::idle(self.timers.periods().idle)),
+            Due::Stalled(side) => {
+                self.engine.end(Cause::stalled(side, self.timers.periods().write));
+                self.engine.output_failed(side);
+                let _ = self.wires.get(side).shutdown_both();
+            }
+            Due::Close => {
+                let PerSide { client, upstream } = &self.engine.outboxes;
+                if let Some(cause) =
+                    Cause::overdue(client, upstream, self.timers.periods().close)
+                {
+                    self.engine.end(cause);
+                }
+                self.cut = true;
+            }
+        }
+        Side::BOTH.iter().for_each(|&side| self.write(side));
+        if self.cut {
+            Side::BOTH.iter().for_each(|&side| {
+                let _ = self.wires.get(side).shutdown_both();
+            });
+        }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}

@@ -1,0 +1,289 @@
+//! What other threads may ask of a session, and hear of it: stop, frames of the host's, counters.
+//!
+//! Rules: nothing here blocks for longer than it takes to copy a frame. Frames of the host's wait in a bounded
+//! queue per side; who delivers them keeps their order, lets control frames overtake data frames that wait for
+//! the end of a message, and drops nothing.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+
+use crossbeam_channel::Sender;
+use parking_lot::Mutex;
+
+use crate::error::{Error, ErrorKind, Fault, Result};
+use crate::io::Waker;
+use crate::ws::close::Close;
+use crate::ws::decode::MAX_CONTROL_PAYLOAD;
+use crate::ws::frame::{Kind, PerSide, Side};
+use crate::ws::stats::{SideStats, Stats};
+
+/// What wakes the thread that looks after a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// The host asks for the end.
+    Stop,
+    /// The host has queued a frame for this side.
+    Mail(Side),
+    /// A close frame has passed somewhere, or bytes are left that somebody must write.
+    Look,
+    /// The thread that reads from this side has ended.
+    Finished(Side),
+}
+
+/// Who looks after the session now.
+#[derive(Debug)]
+pub(crate) enum Watcher {
+    /// Nobody: before and after, and between the verbs.
+    Nobody,
+    /// A poll loop.
+    Poll(Arc<Waker>),
+    /// The supervisor of two threads.
+    Supervisor(Sender<Event>),
+}
+
+/// The part of a session that any thread may touch.
+#[derive(Debug)]
+pub(crate) struct Control {
+    stop: Mutex<Option<Close>>,
+    watcher: Mutex<Watcher>,
+    open: AtomicBool,
+    mail: PerSide<Mailbox>,
+    stats: Mutex<Stats>,
+}
+
+impl Control {
+    pub(crate) fn new(send_queue: usize) -> Self {
+        Control {
+            stop: Mutex::new(None),
+            watcher: Mutex::new(Watcher::Nobody),
+            open: AtomicBool::new(false),
+            mail: PerSide::from_fn(|_| Mailbox::new(send_queue)),
+            stats: Mutex::new(Stats::default()),
+        }
+    }
+
+    /// Asks for the end; the first request counts.
+    pub(crate) fn stop(&self, close: Close) {
+        self.stop.lock().get_or_insert(close);
+        self.wake(Event::Stop);
+    }
+
+    /// What was asked for.
+    pub(crate) fn stop_requested(&self) -> Option<Close> {
+        self.stop.lock().clone()
+    }
+
+    /// From now on `watcher` is woken.
+    pub(crate) fn watch(&self, watcher: Watcher) {
+        *self.watcher.lock() = watcher;
+    }
+
+    /// Whether frames of the host's are taken: from the handshakes to the end.
+    pub(crate) fn set_open(&self, open: bool) {
+        self.open.store(open, Ordering::Release);
+    }
+
+    /// Queues a frame of the host's.
+    pub(crate) fn send(&self, to: Side, kind: Kind, payload: &[u8]) -> Result<()> {
+        check_frame(kind, payload)?;
+        if !self.open.load(Ordering::Acquire) {
+            return Err(Error::state("frames can be sent from connect to the end of execute only"));
+        }
+        self.mail.get(to).post(to, kind, payload)?;
+        self.wake(Event::Mail(to));
+        Ok(())
+    }
+
+    /// The frames of the host's for `to`.
+    pub(crate) fn mail(&self, to: Side) -> &Mailbox {
+        self.mail.get(to)
+    }
+
+    /// The counters.
+    pub(crate) fn stats(&self) -> Stats {
+        *self.stats.lock()
+    }
+
+    /// Takes over what a direction has counted of the frames from `from`.
+    pub(crate) fn count_received(&self, from: Side, counted: &SideStats) {
+        let stats = &mut *self.stats.lock();
+        let side = stats.side_mut(from);
+        let (close_sent, sent_by_host) = (side.close_sent, side.sent_by_host);
+        *side = SideStats { close_sent, sent_by_host, ..*counted };
+    }
+
+    /// Counts frames of the host's that were sent to `to`.
+    pub(crate) fn count_sent(&self, to: Side, count: u64) {
+        if count > 0 {
+            self.stats.lock().side_mut(to).sent_by_host += count;
+        }
+    }
+
+    /// A close frame was sent to `to`.
+    pub(crate) fn note_close_sent(&self, to: Side, close: &Close) {
+        self.stats.lock().side_mut(to).close_sent.get_or_insert(close.code());
+    }
+
+    /// A close frame came from `from`.
+    pub(crate) fn note_close_received(&self, from: Side) {
+        self.stats.lock().first_close.get_or_insert(from);
+    }
+
+    /// Takes over all the counters.
+    pub(crate) fn set_stats(&self, stats: Stats) {
+        *self.stats.lock() = stats;
+    }
+
+    /// Wakes whoever looks after the session.
+    pub(crate) fn wake(&self, event: Event) {
+        match &*self.watcher.lock() {
+            Watcher::Nobody => {}
+            Watcher::Poll(waker) => waker.wake(),
+            Watcher::Supervisor(events) => {
+                let _ = events.send(event); // it hears nothing more only when it is over
+            }
+        }
+    }
+}
+
+fn check_frame(kind: Kind, payload: &[u8]) -> Result<()> {
+    match kind {
+        Kind::Close => Err(Error::argument("a close frame is sent by stop or by the hook's verdict")),
+        Kind::Continuation => {
+            Err(Error::argument("the host sends whole messages: text, binary, ping or pong"))
+        }
+        Kind::Ping | Kind::Pong if payload.len() > MAX_CONTROL_PAYLOAD => {
+            Err(Error::argument(format!(
+                "a {kind} of {} bytes is longer than {MAX_CONTROL_PAYLOAD}",
+                payload.len()
+            )))
+        }
+        Kind::Text if std::str::from_utf8(payload).is_err() => {
+            Err(Error::argument("the payload of a text message must be UTF-8"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Frames of the host's for one side.
+#[derive(Debug)]
+pub(crate) struct Mailbox {
+    has_mail: AtomicBool,
+    limit: usize,
+    queue: Mutex<Queue>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    frames: VecDeque<(Kind, Vec<u8>)>,
+    bytes: usize,
+}
+
+impl Mailbox {
+    fn new(limit: usize) -> Self {
+        Mailbox { has_mail: AtomicBool::new(false), limit, queue: Mutex::default() }
+    }
+
+    fn post(&self, to: Side, kind: Kind, payload: &[u8]) -> Result<()> {
+        let mut queue = self.queue.lock();
+        if !queue.frames.is_empty() && queue.bytes + payload.len() > self.limit {
+            return Err(Error::new(
+                ErrorKind::Again,
+                match to {
+                    Side::Client => Fault::Client,
+                    Side::Upstream => Fault::Upstream,
+                },
+                format!("{} bytes wait for the {to} already", queue.bytes),
+            ));
+        }
+        queue.bytes += payload.len();
+        queue.frames.push_back((kind, payload.to_vec()));
+        self.has_mail.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// Whether a look is worth it. Cheap: once per frame.
+    pub(crate) fn has_mail(&self) -> bool {
+        self.has_mail.load(Ordering::Acquire)
+    }
+
+    /// Gives each frame to `take`, in order, until it refuses one by `false`; control frames are offered all the
+    /// same. What was refused stays.
+    pub(crate) fn deliver(&self, mut take: impl FnMut(Kind, &[u8]) -> bool) {
+        let mut queue = self.queue.lock();
+        let Queue { frames, bytes } = &mut *queue;
+        let mut held = false;
+        frames.retain(|(kind, payload)| {
+            let taken = (kind.is_control() || !held) && take(*kind, payload);
+            held |= !taken;
+            if taken {
+                *bytes -= payload.len();
+            }
+            !taken
+        });
+        self.has_mail.store(!frames.is_empty(), Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn control() -> Control {
+        let control = Control::new(10);
+        control.set_open(true);
+        control
+    }
+
+    #[test]
+    fn a_full_queue_says_so_and_a_single_frame_always_fits() {
+        let control = control();
+        assert!(control.send(Side::Client, Kind::Binary, &[0; 100]).is_ok());
+        let error = control.send(Side::Client, Kind::Binary, &[0; 1]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Again);
+        control.mail(Side::Client).deliver(|_, _| true);
+        assert!(control.send(Side::Client, Kind::Binary, &[0; 1]).is_ok());
+    }
+
+    #[test]
+    fn control_frames_overtake_data_that_waits_and_data_keeps_its_order() {
+        let control = control();
+        for (kind, payload) in [(Kind::Text, "1"), (Kind::Ping, "p"), (Kind::Text, "2")] {
+            control.send(Side::Client, kind, payload.as_bytes()).unwrap();
+        }
+        let mut seen = Vec::new();
+        let mut take_some = |data: bool| {
+            control.mail(Side::Client).deliver(|kind, payload| {
+                let taken = data || kind.is_control();
+                if taken {
+                    seen.push(payload[0]);
+                }
+                taken
+            })
+        };
+        take_some(false);
+        take_some(true);
+        assert_eq!(seen, b"p12");
+        assert!(!control.mail(Side::Client).has_mail());
+    }
+
+    #[test]
+    fn what_may_not_be_sent_is_refused() {
+        let control = control();
+        let bad: [(Kind, &[u8]); 5] = [
+            (Kind::Close, b""),
+            (Kind::Continuation, b""),
+            (Kind::Ping, &[0; 126]),
+            (Kind::Pong, &[0; 126]),
+            (Kind::Text, b"\xff"),
+        ];
+        for (kind, payload) in bad {
+            let error = control.send(Side::Client, kind, payload).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Argument, "{kind}");
+        }
+        control.set_open(false);
+        let error = control.send(Side::Client, Kind::Text, b"").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::State);
+    }
+}

@@ -1,0 +1,276 @@
+//! The way to one side, shared by the threads of a session: one of them relays, any of them may have to close.
+//!
+//! Theory: bytes are written by whoever has them, but only between whole frames. The relaying thread marks the
+//! port while it works on a batch (`relaying`) and while it writes (`writing`). Others queue what they have in the
+//! outbox under the lock and, unless somebody is writing, send what fits without waiting; what is left is sent by
+//! the relaying thread after its batch, or by the supervisor. The lock is never held while anybody waits.
+
+use std::io::{self, ErrorKind, IoSlice};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+use super::control::Control;
+use crate::io::Wire;
+use crate::ws::close::Close;
+use crate::ws::closing::{Closing, Event};
+use crate::ws::direction::Direction;
+use crate::ws::frame::{Kind, Side};
+use crate::ws::outbox::Outbox;
+
+/// The way to one side.
+#[derive(Debug)]
+pub(crate) struct Port<'a> {
+    side: Side,
+    wire: &'a Wire,
+    control: &'a Control,
+    gate: Mutex<Gate>,
+    /// A close frame went to this side: nothing more may.
+    closed: AtomicBool,
+    /// Bytes wait for this side.
+    waiting: AtomicBool,
+    /// Counts every successful write.
+    progress: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Gate {
+    outbox: Outbox,
+    relaying: bool,
+    writing: bool,
+    mid_message: bool,
+    broken: bool,
+    finished: bool,
+}
+
+impl<'a> Port<'a> {
+    pub(crate) fn new(side: Side, wire: &'a Wire, control: &'a Control, outbox: Outbox) -> Self {
+        Port {
+            side,
+            wire,
+            control,
+            gate: Mutex::new(Gate {
+                outbox,
+                relaying: false,
+                writing: false,
+                mid_message: false,
+                broken: false,
+                finished: false,
+            }),
+            closed: AtomicBool::new(false),
+            waiting: AtomicBool::new(false),
+            progress: AtomicU64::new(0),
+        }
+    }
+
+    /// The state of the closing handshake with this side.
+    pub(crate) fn closing(&self) -> Closing {
+        self.gate.lock().outbox.closing()
+    }
+
+    /// Looks at the outbox.
+    pub(crate) fn with_outbox<T>(&self, look: impl FnOnce(&Outbox) -> T) -> T {
+        look(&self.gate.lock().outbox)
+    }
+
+    /// Whether nothing more may be sent. Cheap: once per frame.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Whether bytes wait that only a later [`Port::push`] or batch will send.
+    pub(crate) fn has_left_over(&self) -> bool {
+        let gate = self.gate.lock();
+        !gate.writing && !gate.outbox.pending().is_empty()
+    }
+
+    /// Whether bytes wait, and how many writes have succeeded.
+    pub(crate) fn progress(&self) -> (bool, u64) {
+        let waiting = self.waiting.load(Ordering::Acquire) || self.has_left_over();
+        (waiting, self.progress.load(Ordering::Acquire))
+    }
+
+    /// Frames of the host's that the relaying thread puts into its own batch.
+    pub(crate) fn insert_mail(&self, direction: &mut Direction) {
+        let mut count = 0;
+        self.control.mail(self.side).deliver(|kind, payload| {
+            let taken = kind.is_control() || !direction.is_mid_message();
+            if taken {
+                direction.insert(kind, payload);
+                count += 1;
+            }
+            taken
+        });
+        self.control.count_sent(self.side, count);
+    }
+
+    /// Whether the host has queued frames. Cheap: once per frame.
+    pub(crate) fn has_mail(&self) -> bool {
+        self.control.mail(self.side).has_mail()
+    }
+
+    /// The relaying thread begins a batch: until it is written, the host's frames are for that thread to place.
+    pub(crate) fn begin(&self) {
+        self.gate.lock().relaying = true;
+    }
+
+    /// The relaying thread writes its batch, and whatever others have queued meanwhile. Waits as long as it takes.
+    pub(crate) fn flush(&self, direction: &mut Direction) {
+        let mut pending = {
+            let mut gate = self.gate.lock();
+            if gate.broken || !gate.outbox.closing().may_send() {
+                discard(direction);
+            }
+            gate.writing = true;
+            gate.outbox.take_pending()
+        };
+        let mut outcome = Ok(());
+        loop {
+            if outcome.is_ok() {
+                outcome = self.write_all(&pending, direction);
+            }
+            let mut gate = self.gate.lock();
+            if outcome.is_err() {
+                self.break_off(&mut gate);
+                discard(direction);
+            }
+            gate.mid_message = direction.is_mid_message();
+            self.take_mail(&mut gate);
+            pending = gate.outbox.take_pending();
+            if pending.is_empty() {
+                (gate.writing, gate.relaying) = (false, false);
+                return self.finish(&mut gate);
+            }
+        }
+    }
+
+    /// Queues a close frame unless one went before, and sends what can be sent. Whether it was queued.
+    pub(crate) fn close(&self, close: &Close) -> bool {
+        let mut gate = self.gate.lock();
+        let queued = gate.outbox.push_close(close);
+        if queued {
+            self.control.note_close_sent(self.side, close);
+        }
+        self.closed.store(true, Ordering::Release);
+        self.push_out(&mut gate);
+        queued
+    }
+
+    /// Queues a ping of the proxy's own.
+    pub(crate) fn ping(&self, payload: &[u8]) {
+        let mut gate = self.gate.lock();
+        gate.outbox.push(Kind::Ping, payload);
+        self.push_out(&mut gate);
+    }
+
+    /// Something happened on this side's connection.
+    pub(crate) fn note(&self, event: Event) {
+        let mut gate = self.gate.lock();
+        gate.outbox.note(event);
+        if event == Event::Ended {
+            gate.outbox.discard();
+        }
+        self.push_out(&mut gate);
+    }
+
+    /// A close frame came from this side.
+    pub(crate) fn note_close(&self, close: Close) {
+        let mut gate = self.gate.lock();
+        gate.outbox.note_close(close);
+        self.push_out(&mut gate);
+    }
+
+    /// Sends what waits, without waiting itself: left-over bytes, and frames of the host's.
+    pub(crate) fn push(&self) {
+        let mut gate = self.gate.lock();
+        if !gate.relaying {
+            self.take_mail(&mut gate);
+        }
+        self.push_out(&mut gate);
+    }
+
+    /// Ends the connection both ways, which wakes every thread that waits for it.
+    pub(crate) fn cut(&self) {
+        let _ = self.wire.shutdown_both(); // already ended is as good
+    }
+
+    fn take_mail(&self, gate: &mut Gate) {
+        if !self.control.mail(self.side).has_mail() {
+            return;
+        }
+        let mut count = 0;
+        self.control.mail(self.side).deliver(|kind, payload| {
+            let taken =
+                kind.is_control() || !gate.mid_message || !gate.outbox.closing().may_send();
+            if taken {
+                count += u64::from(gate.outbox.closing().may_send());
+                gate.outbox.push(kind, payload);
+            }
+            taken
+        });
+        self.control.count_sent(self.side, count);
+    }
+
+    /// Writes what fits, unless somebody is in the middle of writing.
+    fn push_out(&self, gate: &mut Gate) {
+        while !gate.writing && !gate.broken && !gate.outbox.pending().is_empty() {
+            match self.wire.try_send(&[IoSlice::new(gate.outbox.pending())]) {
+                Ok(count) => {
+                    gate.outbox.wrote(count);
+                    self.progress.fetch_add(1, Ordering::AcqRel);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(_) => self.break_off(gate),
+            }
+        }
+        self.finish(gate);
+    }
+
+    /// Everything is out: our half of the connection may be over. See [`Closing::wants_fin`].
+    fn finish(&self, gate: &mut Gate) {
+        if gate.writing || gate.finished || !gate.outbox.wants_fin() {
+            return;
+        }
+        gate.finished = true;
+        let _ = match gate.outbox.closing().is_over(self.side) {
+            true => self.wire.shutdown_both(),
+            false => self.wire.shutdown_write(),
+        };
+    }
+
+    /// The connection takes no more bytes. Whoever reads from it finds out why.
+    fn break_off(&self, gate: &mut Gate) {
+        gate.broken = true;
+        gate.outbox.discard();
+        self.closed.store(true, Ordering::Release);
+    }
+
+    fn write_all(&self, mut pending: &[u8], direction: &mut Direction) -> io::Result<()> {
+        while !pending.is_empty() || direction.has_ready() {
+            let [run, tail] = direction.ready();
+            let parts = [pending, run, tail].map(IoSlice::new);
+            let count = match self.wire.try_send(&parts) {
+                Ok(count) => count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.waiting.store(true, Ordering::Release);
+                    let waited = self.wire.wait_writable();
+                    self.waiting.store(false, Ordering::Release);
+                    waited?;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            self.progress.fetch_add(1, Ordering::AcqRel);
+            let of_pending = count.min(pending.len());
+            pending = pending.get(of_pending..).unwrap_or_default();
+            direction.wrote(count - of_pending);
+        }
+        Ok(())
+    }
+}
+
+fn discard(direction: &mut Direction) {
+    let ready: usize = direction.ready().iter().map(|part| part.len()).sum();
+    direction.wrote(ready);
+    direction.mute();
+}

@@ -1,0 +1,356 @@
+//! The three verbs: `new`, `connect`, `execute`; and what other threads may call meanwhile.
+//!
+//! Rules: a session goes one way, from new over connected to ended. A call out of order changes nothing and says
+//! so. Whatever fails leaves no connection open: a client that waits for an answer gets one first.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use rand::rngs::SysRng;
+use rand::TryRng;
+
+use super::caller;
+use super::client::{Client, Progress};
+use super::connect::{Asking, Connector, Failure};
+use super::control::{Control, Watcher};
+use super::supervisor;
+use super::threads::SharedHook;
+use crate::config::{Config, Policy};
+use crate::error::{Error, ErrorKind, Result};
+use crate::io::{Socket, Wire};
+use crate::ws::close::Close;
+use crate::ws::engine::{Engine, Seeds};
+use crate::ws::frame::{Kind, PerSide, Side};
+use crate::ws::handshake::{ClientRequest, Refusal};
+use crate::ws::stats::Stats;
+use crate::ws::url::Url;
+use crate::ws::verdict::{Frame, Verdict};
+
+/// One session between a client and an upstream.
+///
+/// All methods take `&self` and may be called from any thread; `connect`, its halves and `execute` one at a time.
+#[derive(Debug)]
+pub struct Proxy {
+    config: Arc<Config>,
+    control: Control,
+    stage: Mutex<Stage>,
+    outcome: Mutex<Outcome>,
+}
+
+/// What the handshakes came to.
+#[derive(Debug, Default)]
+struct Outcome {
+    protocol: Option<String>,
+    status: Option<u16>,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Opening(Box<Opening>),
+    /// Another call is at work; its name.
+    Busy(&'static str),
+    Ended,
+}
+
+/// What there is before `execute`.
+#[derive(Debug)]
+struct Opening {
+    engine: Engine,
+    client: Option<Wire>,
+    upstream: Option<Wire>,
+    request: Option<ClientRequest>,
+    peer: Option<String>,
+}
+
+impl Proxy {
+    /// A session with these settings.
+    pub fn new(config: Arc<Config>) -> Result<Proxy> {
+        let engine = Engine::new(config.rules, &seeds()?);
+        let opening =
+            Opening { engine, client: None, upstream: None, request: None, peer: None };
+        Ok(Proxy {
+            control: Control::new(config.send_queue),
+            config,
+            stage: Mutex::new(Stage::Opening(Box::new(opening))),
+            outcome: Mutex::default(),
+        })
+    }
+
+    /// Reads the client's request, connects to the upstream, and answers the client: with the upstream's agreement,
+    /// with its refusal, or with an error page. After an error the client's connection is closed and the session
+    /// has ended.
+    pub fn connect(&self, client: Client, url: &str) -> Result<()> {
+        let url = Url::parse(url)?;
+        check_scheme(&url)?;
+        let mut opening = self.enter("connect", |opening| match opening {
+            Opening { client: Some(_), .. } => Err(Error::state("the client is connected already")),
+            Opening { upstream: Some(_), .. } => {
+                Err(Error::state("the upstream is connected already; use connect_client"))
+            }
+            _ => Ok(()),
+        })?;
+        let done = self.connect_both(&mut opening, client, &url);
+        self.leave(opening, done, |error| error.kind() == ErrorKind::Argument)
+    }
+
+    /// The upstream's half of `connect`. With the client connected before, its headers are passed on. After an
+    /// error it may be tried again, with another URL too.
+    pub fn connect_upstream(&self, url: &str) -> Result<()> {
+        let url = Url::parse(url)?;
+        check_scheme(&url)?;
+        let mut opening = self.enter("connect_upstream", |opening| match &opening.upstream {
+            Some(_) => Err(Error::state("the upstream is connected already")),
+            None => Ok(()),
+        })?;
+        let done = self.open_upstream(&mut opening, &url).map_err(|failure| self.explain(failure));
+        self.leave(opening, done, |error| error.kind() != ErrorKind::Stopped)
+    }
+
+    /// The client's half of `connect`: it is answered at once, with the subprotocol of the upstream if that was
+    /// connected before. After an error the session has ended.
+    pub fn connect_client(&self, client: Client) -> Result<()> {
+        let mut opening = self.enter("connect_client", |opening| match &opening.client {
+            Some(_) => Err(Error::state("the client is connected already")),
+            None => Ok(()),
+        })?;
+        let done = self.connect_client_alone(&mut opening, client);
+        self.leave(opening, done, |error| error.kind() == ErrorKind::Argument)
+    }
+
+    /// Relays until the session ends, and shows every frame to `hook`, where [`Config::policy`] says. `Ok` after an
+    /// orderly end: close frames both ways, `stop`, or a verdict that ended it.
+    pub fn execute(&self, hook: impl Fn(&mut Frame<'_>) -> Verdict + Sync) -> Result<()> {
+        match self.config.policy {
+            Policy::Caller => self.execute_on_caller(hook),
+            Policy::Serial | Policy::Concurrent => self.run_threads(Some(&hook)),
+        }
+    }
+
+    /// The same on this thread, whatever the policy: no other thread calls the hook.
+    pub fn execute_on_caller(&self, mut hook: impl FnMut(&mut Frame<'_>) -> Verdict) -> Result<()> {
+        self.run(|wires, engine| {
+            caller::run(&self.config, &self.control, wires, engine, Some(&mut hook))
+        })
+    }
+
+    /// Relays until the session ends, without a hook.
+    pub fn relay(&self) -> Result<()> {
+        match self.config.policy {
+            Policy::Caller => self.run(|wires, engine| {
+                caller::run(&self.config, &self.control, wires, engine, None)
+            }),
+            Policy::Serial | Policy::Concurrent => self.run_threads(None),
+        }
+    }
+
+    /// Ends the session in an orderly way: both sides are sent this close frame, and `execute` returns at the
+    /// latest after the close timeout. Handshakes under way are given up. The first call counts.
+    pub fn stop(&self, code: u16, reason: &str) -> Result<()> {
+        self.control.stop(Close::new(code, reason)?);
+        Ok(())
+    }
+
+    /// Sends a whole message, a ping or a pong to one side; from inside the hook too, then before the frame that
+    /// the hook is looking at. Data waits for the end of a message under way. Never blocks:
+    /// [`ErrorKind::Again`] says that too much waits already.
+    pub fn send(&self, to: Side, kind: Kind, payload: &[u8]) -> Result<()> {
+        self.control.send(to, kind, payload)
+    }
+
+    /// What has crossed so far; up to date after each read.
+    pub fn stats(&self) -> Stats {
+        self.control.stats()
+    }
+
+    /// The subprotocol that the upstream chose.
+    pub fn subprotocol(&self) -> Option<String> {
+        self.outcome.lock().protocol.clone()
+    }
+
+    /// The HTTP status of a handshake that was refused: the upstream's, or the one that the client was answered.
+    pub fn refusal_status(&self) -> Option<u16> {
+        self.outcome.lock().status
+    }
+
+    fn run_threads(&self, hook: Option<SharedHook<'_>>) -> Result<()> {
+        self.run(|wires, engine| {
+            supervisor::run(&self.config, &self.control, wires, engine, hook)
+        })
+    }
+
+    fn run(&self, drive: impl FnOnce(PerSide<&Wire>, Engine) -> Result<()>) -> Result<()> {
+        let opening = self.enter("execute", |opening| match opening {
+            Opening { client: None, .. } => Err(Error::state("the client is not connected")),
+            Opening { upstream: None, .. } => Err(Error::state("the upstream is not connected")),
+            _ => Ok(()),
+        })?;
+        let _ended = OnDrop(|| {
+            self.control.set_open(false);
+            *self.stage.lock() = Stage::Ended;
+        });
+        let Opening { engine, client: Some(client), upstream: Some(upstream), .. } = *opening else {
+            return Err(Error::state("the session is not connected"));
+        };
+        let done = drive(PerSide { client: &client, upstream: &upstream }, engine);
+        let _ = (client.shutdown_both(), upstream.shutdown_both()); // the host's own copies end too
+        done
+    }
+
+    fn connect_both(&self, opening: &mut Opening, client: Client, url: &Url) -> Result<()> {
+        let request = self.take_client(opening, client)?;
+        if let Err(failure) = self.open_upstream(opening, url) {
+            return Err(self.turn_away(opening, request, failure));
+        }
+        self.answer(opening, request)
+    }
+
+    fn connect_client_alone(&self, opening: &mut Opening, client: Client) -> Result<()> {
+        let request = self.take_client(opening, client)?;
+        self.answer(opening, request)
+    }
+
+    /// Adopts the connection and reads the request; `false` when the host has answered it already.
+    fn take_client(&self, opening: &mut Opening, client: Client) -> Result<bool> {
+        let socket = Socket::adopt(client.socket)?;
+        let _ = socket.set_nodelay(); // no worse without
+        opening.peer = socket.peer_ip();
+        let wire = opening.client.insert(Wire::plain(socket)).clone();
+        let inbox = opening.engine.directions.client.inbox();
+        match client.progress {
+            Progress::Request(head) => inbox.append(&head),
+            Progress::Upgraded(early) => {
+                inbox.append(&early);
+                return Ok(false);
+            }
+        }
+        let connector = Connector::start(&self.config, &self.control)?;
+        match connector.read_request(&wire, inbox) {
+            Ok(request) => opening.request = Some(request),
+            Err(failure) => return Err(self.turn_away(opening, true, failure)),
+        }
+        Ok(true)
+    }
+
+    fn open_upstream(&self, opening: &mut Opening, url: &Url) -> Result<(), Failure> {
+        let connector = Connector::start(&self.config, &self.control)?;
+        let asking = Asking {
+            request: opening.request.as_ref(),
+            wire: opening.client.as_ref(),
+            peer: opening.peer.as_deref(),
+        };
+        let inbox = opening.engine.directions.upstream.inbox();
+        let upgraded = connector.open_upstream(url, asking, inbox)?;
+        opening.upstream = Some(upgraded.wire);
+        self.outcome.lock().protocol = upgraded.protocol;
+        Ok(())
+    }
+
+    /// Sends the client its 101, unless the host has done so.
+    fn answer(&self, opening: &mut Opening, asked: bool) -> Result<()> {
+        let (Some(request), Some(wire), true) = (&mut opening.request, &opening.client, asked) else {
+            return Ok(());
+        };
+        let protocol = self.subprotocol();
+        if protocol.as_ref().is_some_and(|chosen| !request.offers(chosen)) {
+            let refusal = Refusal::bad_request("the upstream's subprotocol is not among those offered");
+            return Err(self.turn_away(opening, true, Failure::Refusal(refusal)));
+        }
+        let connector = Connector::start(&self.config, &self.control)?;
+        let answer = request.answer(protocol.as_deref());
+        // An upstream that is connected later cannot choose any more: the client has its answer.
+        request.forget_protocols();
+        connector.answer_client(wire, &answer)
+    }
+
+    /// Answers a client that still waits for an answer, and closes its connection.
+    fn turn_away(&self, opening: &mut Opening, asked: bool, failure: Failure) -> Error {
+        if let (Failure::Refusal(refusal), Some(wire), true) = (&failure, &opening.client, asked) {
+            // A stopped session has no patience left, and the client none to lose.
+            let connector = Connector::start_fresh(&self.config, &self.control);
+            if let Ok(connector) = connector {
+                connector.refuse(wire, refusal);
+            }
+        }
+        self.explain(failure)
+    }
+
+    fn explain(&self, failure: Failure) -> Error {
+        match failure {
+            Failure::Lost(error) => error,
+            Failure::Refusal(refusal) => {
+                self.outcome.lock().status = Some(refusal.status());
+                refusal.into_error()
+            }
+        }
+    }
+
+    /// Takes the session in hand, if `check` agrees.
+    fn enter(
+        &self,
+        verb: &'static str,
+        check: impl FnOnce(&Opening) -> Result<()>,
+    ) -> Result<Box<Opening>> {
+        let mut stage = self.stage.lock();
+        match &*stage {
+            Stage::Ended => return Err(Error::state(format!("{verb}: the session has ended"))),
+            Stage::Busy(other) => {
+                return Err(Error::state(format!("{verb}: {other} is under way")))
+            }
+            Stage::Opening(opening) => check(opening)?,
+        }
+        match std::mem::replace(&mut *stage, Stage::Busy(verb)) {
+            Stage::Opening(opening) => Ok(opening),
+            Stage::Busy(_) | Stage::Ended => Err(Error::state("the session is in use")),
+        }
+    }
+
+    /// Puts the session back, or ends it after an error that `survives` does not excuse.
+    fn leave(
+        &self,
+        opening: Box<Opening>,
+        done: Result<()>,
+        survives: impl FnOnce(&Error) -> bool,
+    ) -> Result<()> {
+        let open = opening.client.is_some() && opening.upstream.is_some() && done.is_ok();
+        let ended = done.as_ref().is_err_and(|error| !survives(error));
+        if ended {
+            [&opening.client, &opening.upstream].into_iter().flatten().for_each(|wire| {
+                let _ = wire.shutdown_both();
+            });
+        }
+        self.control.watch(Watcher::Nobody);
+        *self.stage.lock() = if ended { Stage::Ended } else { Stage::Opening(opening) };
+        self.control.set_open(open);
+        done
+    }
+}
+
+fn check_scheme(url: &Url) -> Result<()> {
+    match url.secure() {
+        true => Err(Error::new(
+            ErrorKind::Unsupported,
+            crate::error::Fault::Host,
+            "wss:// upstreams are not supported by this version; use ws://",
+        )),
+        false => Ok(()),
+    }
+}
+
+fn seeds() -> Result<Seeds> {
+    let mut seeds = Seeds { masks: [[0; 32]; 2], keepalive: [0; 8] };
+    let [first, second] = &mut seeds.masks;
+    [&mut first[..], &mut second[..], &mut seeds.keepalive[..]]
+        .into_iter()
+        .try_for_each(|bytes| SysRng.try_fill_bytes(bytes))
+        .map_err(|error| Error::system("no randomness from the operating system", error))?;
+    Ok(seeds)
+}
+
+/// Runs when dropped, also in a panic.
+struct OnDrop<F: Fn()>(F);
+
+impl<F: Fn()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}

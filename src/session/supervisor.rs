@@ -1,0 +1,240 @@
+//! The thread that called execute, while two others relay: it starts them, keeps the time, carries out what the
+//! host asks from outside, and is the last to leave.
+//!
+//! Theory: the threads show their progress by counters. This thread looks at them a few times per timeout, notes
+//! what moved with its own clock, and ends what did not. It wakes a thread by shutting its socket down.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::{Builder, Scope, ScopedJoinHandle};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use parking_lot::Mutex;
+
+use super::control::{Control, Event, Watcher};
+use super::port::Port;
+use super::threads::{relay, Session, SharedHook};
+use crate::config::{Config, Policy};
+use crate::error::{Error, Result};
+use crate::io::{with_signals_blocked, Wire};
+use crate::ws::direction::Direction;
+use crate::ws::ending::Cause;
+use crate::ws::engine::Engine;
+use crate::ws::frame::{PerSide, Side};
+use crate::ws::timers::{Due, Timers};
+
+/// How many looks at the counters fit into one timeout: it strikes at most this part of itself late.
+const LOOKS: u64 = 8;
+/// How often left-over bytes are tried again, in milliseconds: at first, and at most.
+const RETRY: (u64, u64) = (1, 64);
+
+/// Relays until the end, on two threads.
+pub(crate) fn run(
+    config: &Config,
+    control: &Control,
+    wires: PerSide<&Wire>,
+    engine: Engine,
+    hook: Option<SharedHook<'_>>,
+) -> Result<()> {
+    let (events, inbox) = crossbeam_channel::unbounded();
+    let keepalive = engine.keepalive();
+    let Engine { directions, outboxes, .. } = engine;
+    let PerSide { client, upstream } = outboxes;
+    let port = |side, outbox| Port::new(side, *wires.get(side), control, outbox);
+    let session = Session {
+        control,
+        ports: PerSide { client: port(Side::Client, client), upstream: port(Side::Upstream, upstream) },
+        wires,
+        hook,
+        turn: (config.policy == Policy::Serial && hook.is_some()).then(|| Mutex::new(())),
+        reads: PerSide::from_fn(|_| AtomicU64::new(0)),
+        cause: Mutex::new(None),
+        events: events.clone(),
+    };
+    control.watch(Watcher::Supervisor(events));
+    std::thread::scope(|scope| {
+        match start(scope, config, &session, directions) {
+            Ok(_) => Supervisor::new(config, &session, keepalive).watch(&inbox),
+            Err(error) => give_up(&session, error),
+        }
+    });
+    control.watch(Watcher::Nobody);
+    match session.cause.into_inner().and_then(|cause| cause.error()) {
+        None => Ok(()),
+        Some(error) => Err(error),
+    }
+}
+
+/// Starts both threads: named, on small stacks, with all signals blocked.
+fn start<'scope, 'env: 'scope>(
+    scope: &'scope Scope<'scope, 'env>,
+    config: &Config,
+    session: &'scope Session<'_>,
+    directions: PerSide<Direction>,
+) -> Result<[ScopedJoinHandle<'scope, ()>; 2]> {
+    let spawn = |name: &str, from, direction| {
+        let builder = Builder::new().name(name.to_owned()).stack_size(config.thread_stack_size);
+        with_signals_blocked(|| builder.spawn_scoped(scope, move || relay(session, from, direction)))
+            .map_err(|error| Error::system("cannot start a session thread", error))
+    };
+    let PerSide { client, upstream } = directions;
+    Ok([
+        spawn("wsproxy-client", Side::Client, client)?,
+        spawn("wsproxy-upstr", Side::Upstream, upstream)?,
+    ])
+}
+
+/// No threads, no session: both sides are told, and whoever was started already is woken.
+fn give_up(session: &Session<'_>, error: Error) {
+    session.end(Cause::System(error));
+    for side in Side::BOTH {
+        session.ports.get(side).cut();
+    }
+}
+
+struct Supervisor<'s, 'a> {
+    session: &'s Session<'a>,
+    timers: Timers,
+    started: Instant,
+    /// The time between two looks, in milliseconds.
+    look: Option<u64>,
+    retry: u64,
+    keepalive: [u8; 8],
+    seen_reads: u64,
+    seen_writes: PerSide<u64>,
+    finished: PerSide<bool>,
+}
+
+impl<'s, 'a> Supervisor<'s, 'a> {
+    fn new(config: &Config, session: &'s Session<'a>, keepalive: [u8; 8]) -> Self {
+        let periods = config.periods();
+        let timeouts = [periods.idle, periods.write].into_iter().filter(|&period| period > 0);
+        Supervisor {
+            session,
+            timers: Timers::new(periods, 0),
+            started: Instant::now(),
+            look: timeouts.min().map(|period| period.div_ceil(LOOKS)),
+            retry: RETRY.0,
+            keepalive,
+            seen_reads: 0,
+            seen_writes: PerSide::default(),
+            finished: PerSide::default(),
+        }
+    }
+
+    fn watch(mut self, events: &Receiver<Event>) {
+        loop {
+            self.look();
+            if self.is_over() {
+                return;
+            }
+            let event = match self.patience() {
+                Some(patience) => events.recv_timeout(patience),
+                None => events.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            match event {
+                Ok(Event::Finished(side)) => *self.finished.get_mut(side) = true,
+                Ok(Event::Mail(side)) => {
+                    self.session.ports.get(side).push();
+                    self.timers.note_activity(self.now());
+                }
+                Ok(Event::Stop | Event::Look) | Err(_) => {}
+            }
+        }
+    }
+
+    /// Looks at everything, and does what is due.
+    fn look(&mut self) {
+        if let Some(close) = self.session.control.stop_requested() {
+            if self.session.cause.lock().is_none() {
+                self.session.end(Cause::Stopped(close));
+            }
+        }
+        let now = self.now();
+        self.look_at_counters(now);
+        self.push_left_overs();
+        while let Some(due) = self.timers.due(now) {
+            if self.act(due) {
+                break;
+            }
+        }
+    }
+
+    fn look_at_counters(&mut self, now: u64) {
+        let reads = Side::BOTH.iter().map(|&side| self.session.reads.get(side)).fold(0, |sum, reads| {
+            sum + reads.load(Ordering::Acquire)
+        });
+        if std::mem::replace(&mut self.seen_reads, reads) != reads {
+            self.timers.note_activity(now);
+        }
+        for side in Side::BOTH {
+            let port = self.session.ports.get(side);
+            let (waiting, writes) = port.progress();
+            let moved = std::mem::replace(self.seen_writes.get_mut(side), writes) != writes;
+            self.timers.note_output(side, waiting, moved, now);
+            if port.closing().has_begun() {
+                self.timers.note_closing(now);
+            }
+        }
+    }
+
+    fn push_left_overs(&mut self) {
+        let ports = &self.session.ports;
+        if !Side::BOTH.iter().any(|&side| ports.get(side).has_left_over()) {
+            self.retry = RETRY.0;
+            return;
+        }
+        Side::BOTH.iter().for_each(|&side| ports.get(side).push());
+        self.retry = (self.retry * 2).min(RETRY.1);
+    }
+
+    /// Does what is due; `true` when nothing is left to be looked at now.
+    fn act(&mut self, due: Due) -> bool {
+        let session = self.session;
+        match due {
+            Due::Keepalive => {
+                Side::BOTH.iter().for_each(|&side| session.ports.get(side).ping(&self.keepalive));
+                return false;
+            }
+            Due::Idle => session.end(Cause::idle(self.timers.periods().idle)),
+            Due::Stalled(side) => {
+                session.end(Cause::stalled(side, self.timers.periods().write));
+                session.ports.get(side).cut();
+                self.timers.note_closing(self.now());
+            }
+            Due::Close => {
+                if let Some(cause) = self.overdue() {
+                    session.end(cause);
+                }
+                Side::BOTH.iter().for_each(|&side| session.ports.get(side).cut());
+            }
+        }
+        true
+    }
+
+    fn overdue(&self) -> Option<Cause> {
+        let ports = &self.session.ports;
+        ports.client.with_outbox(|client| {
+            ports.upstream.with_outbox(|upstream| {
+                Cause::overdue(client, upstream, self.timers.periods().close)
+            })
+        })
+    }
+
+    fn is_over(&self) -> bool {
+        self.finished.client
+            && self.finished.upstream
+            && !Side::BOTH.iter().any(|&side| self.session.ports.get(side).has_left_over())
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        let left_over = Side::BOTH.iter().any(|&side| self.session.ports.get(side).has_left_over());
+        let retry = left_over.then_some(self.retry);
+        let next = self.timers.next().map(|at| at.saturating_sub(self.now()));
+        [self.look, retry, next].into_iter().flatten().min().map(Duration::from_millis)
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}

@@ -1,0 +1,208 @@
+//! The threaded session: two threads, one per direction, that read, run the engine, and write; and the shared
+//! state through which either of them, or the supervisor, ends the session.
+//!
+//! Rules: the threads know no clock. A slow or stalled direction never holds up the other; under `serial` a slow
+//! hook delays the other direction's hook and nothing else, and hands over after every frame.
+
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crossbeam_channel::Sender;
+use parking_lot::{Mutex, MutexGuard};
+
+use super::control::{Control, Event};
+use super::hook;
+use super::port::Port;
+use crate::error::{Error, ErrorKind, Fault};
+use crate::io::Wire;
+use crate::ws::closing::Event as Passed;
+use crate::ws::direction::{Direction, Effect, Poll, Then};
+use crate::ws::ending::Cause;
+use crate::ws::frame::{PerSide, Side};
+use crate::ws::verdict::{Frame, Verdict};
+use crate::ws::violation::Violation;
+
+/// A hook that both threads may call.
+pub(crate) type SharedHook<'h> = &'h (dyn Fn(&mut Frame<'_>) -> Verdict + Sync);
+
+/// What the two threads and the supervisor share.
+pub(crate) struct Session<'a> {
+    pub(crate) control: &'a Control,
+    pub(crate) ports: PerSide<Port<'a>>,
+    pub(crate) wires: PerSide<&'a Wire>,
+    pub(crate) hook: Option<SharedHook<'a>>,
+    /// Whose turn it is to call the hook; `None` when both may.
+    pub(crate) turn: Option<Mutex<()>>,
+    pub(crate) reads: PerSide<AtomicU64>,
+    pub(crate) cause: Mutex<Option<Cause>>,
+    pub(crate) events: Sender<Event>,
+}
+
+impl Session<'_> {
+    /// Tells both sides, as far as they were not told. The first cause counts for the result.
+    pub(crate) fn end(&self, cause: Cause) {
+        for side in Side::BOTH {
+            self.ports.get(side).close(&cause.close_for(side));
+        }
+        self.cause.lock().get_or_insert(cause);
+        self.tell(Event::Look);
+    }
+
+    fn tell(&self, event: Event) {
+        let _ = self.events.send(event); // the supervisor outlives both threads
+    }
+}
+
+/// The life of one thread: everything that `from` sends, until nothing more can come.
+pub(crate) fn relay(session: &Session<'_>, from: Side, direction: Direction) {
+    let way = Way {
+        session,
+        from,
+        direction,
+        source: session.ports.get(from),
+        target: session.ports.get(from.other()),
+    };
+    if catch_unwind(AssertUnwindSafe(|| way.run())).is_err() {
+        let words = format!("a bug: the thread that reads from the {from} panicked");
+        session.end(Cause::System(Error::new(ErrorKind::Internal, Fault::System, words)));
+        Side::BOTH.iter().for_each(|&side| session.ports.get(side).cut());
+    }
+    session.tell(Event::Finished(from));
+}
+
+struct Way<'s, 'a> {
+    session: &'s Session<'a>,
+    from: Side,
+    direction: Direction,
+    source: &'s Port<'a>,
+    target: &'s Port<'a>,
+}
+
+/// What ends a batch.
+enum Stop {
+    NeedInput,
+    Effect(Effect),
+    Violation(Violation),
+}
+
+impl Way<'_, '_> {
+    fn run(mut self) {
+        let wire = *self.session.wires.get(self.from);
+        loop {
+            while self.batch() {}
+            self.count();
+            if self.is_through() {
+                return;
+            }
+            match wire.recv(self.direction.space()) {
+                Ok(0) => return self.ended("closed the connection"),
+                Err(error) => return self.ended(&format!("lost ({error})")),
+                Ok(count) => {
+                    self.direction.filled(count);
+                    self.session.reads.get(self.from).fetch_add(1, Ordering::AcqRel);
+                }
+            }
+        }
+    }
+
+    /// Deals with what was read; `true` when there may be more of it.
+    fn batch(&mut self) -> bool {
+        self.target.begin();
+        let wants_verdicts = self.session.hook.is_some() || self.target.has_mail();
+        self.direction.set_inspected(wants_verdicts);
+        let stop = self.frames();
+        if let Stop::Violation(violation) = stop {
+            self.broke(violation);
+            return false;
+        }
+        self.target.flush(&mut self.direction);
+        match stop {
+            Stop::Effect(effect) => {
+                self.apply(effect);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn frames(&mut self) -> Stop {
+        let mut turn = self.session.turn.as_ref().map(Mutex::lock);
+        loop {
+            if self.target.is_closed() {
+                self.direction.mute();
+            }
+            match self.direction.poll() {
+                Ok(Poll::Frame) => {}
+                Ok(Poll::NeedInput) => return Stop::NeedInput,
+                Ok(Poll::Effect(effect)) => return Stop::Effect(effect),
+                Err(violation) => return Stop::Violation(violation),
+            }
+            let verdict = self.verdict();
+            if self.target.has_mail() && !self.target.is_closed() {
+                self.target.insert_mail(&mut self.direction);
+            }
+            if let Some(effect) = self.direction.resolve(verdict) {
+                return Stop::Effect(effect);
+            }
+            if let Some(turn) = &mut turn {
+                MutexGuard::bump(turn);
+            }
+        }
+    }
+
+    fn verdict(&mut self) -> Verdict {
+        match (self.session.hook, self.direction.frame()) {
+            (Some(hook), Some(mut frame)) => hook::ask(hook, &mut frame),
+            _ => Verdict::Forward,
+        }
+    }
+
+    fn apply(&mut self, effect: Effect) {
+        if let Some(close) = effect.received {
+            self.session.control.note_close_received(self.from);
+            self.source.note_close(close);
+        }
+        match effect.then {
+            Then::Nothing => self.session.tell(Event::Look),
+            Then::Forward(close) => {
+                self.target.close(&close);
+                self.session.tell(Event::Look);
+            }
+            Then::End(closes) => self.session.end(Cause::Ended(closes)),
+            Then::HookFailed(why) => self.session.end(Cause::HookFailed(why)),
+        }
+    }
+
+    /// The offender hears of it before anything is written to the other side, which may be slow.
+    fn broke(&mut self, violation: Violation) {
+        self.direction.deafen();
+        let cause = Cause::Violation(self.from, violation);
+        self.source.note(Passed::Broke);
+        self.source.close(&cause.close_for(self.from));
+        self.session.tell(Event::Look);
+        self.target.flush(&mut self.direction);
+        self.session.end(cause);
+    }
+
+    fn ended(&mut self, how: &str) {
+        let closed = self.source.with_outbox(|outbox| outbox.close_received().is_some());
+        let cause = Cause::stream_ended(self.from, closed, self.direction.is_mid_frame(), how);
+        self.direction.deafen();
+        self.source.note(Passed::Ended);
+        if self.target.closing().may_send() {
+            self.session.end(cause);
+        }
+        self.count();
+    }
+
+    /// From the client nothing is awaited after its close; the upstream is to close the connection first.
+    fn is_through(&self) -> bool {
+        self.direction.is_deaf() && self.from == Side::Client && {
+            self.source.with_outbox(|outbox| outbox.close_received().is_some())
+        }
+    }
+
+    fn count(&self) {
+        self.session.control.count_received(self.from, self.direction.stats());
+    }
+}
