@@ -24,5 +24,5 @@ pub(crate) use dial::{Dial, Dialled};
 pub(crate) use poll::{wait, Events, Waker};
 pub(crate) use resolve::Resolve;
 pub(crate) use socket::Socket;
-pub(crate) use sys::{duplicate, with_signals_blocked};
+pub(crate) use sys::with_signals_blocked;
 pub(crate) use wire::Wire;

@@ -3,13 +3,19 @@
 use std::os::fd::{OwnedFd, RawFd};
 
 use crate::error::Result;
-use crate::io::duplicate;
+use crate::io::Socket;
 
 /// A client's connection, and how far the host has dealt with it.
 #[derive(Debug)]
 pub struct Client {
-    pub(crate) socket: OwnedFd,
-    pub(crate) progress: Progress,
+    socket: Handed,
+    progress: Progress,
+}
+
+#[derive(Debug)]
+enum Handed {
+    Descriptor(OwnedFd),
+    Checked(Socket),
 }
 
 #[derive(Debug)]
@@ -23,12 +29,13 @@ pub(crate) enum Progress {
 impl Client {
     /// A connection whose request was not read yet. Its flags are left as they are; it is closed at the end.
     pub fn new(socket: impl Into<OwnedFd>) -> Client {
-        Client { socket: socket.into(), progress: Progress::Request(Vec::new()) }
+        Client::of(Handed::Descriptor(socket.into()))
     }
 
-    /// A connection by its descriptor, which stays the caller's: it is duplicated.
+    /// A connection by its descriptor, which stays the caller's: it is duplicated. An error when it is none of a
+    /// connected stream socket.
     pub fn duplicate_of(fd: RawFd) -> Result<Client> {
-        Ok(Client::new(duplicate(fd)?))
+        Ok(Client::of(Handed::Checked(Socket::duplicate_of(fd)?)))
     }
 
     /// The host has read `head` from the connection: the request or a part of it, and perhaps bytes after it.
@@ -41,5 +48,17 @@ impl Client {
     #[must_use]
     pub fn upgraded(self, early: Vec<u8>) -> Client {
         Client { progress: Progress::Upgraded(early), ..self }
+    }
+
+    pub(crate) fn into_parts(self) -> Result<(Socket, Progress)> {
+        let socket = match self.socket {
+            Handed::Descriptor(fd) => Socket::adopt(fd)?,
+            Handed::Checked(socket) => socket,
+        };
+        Ok((socket, self.progress))
+    }
+
+    fn of(socket: Handed) -> Client {
+        Client { socket, progress: Progress::Request(Vec::new()) }
     }
 }

@@ -17,7 +17,7 @@ use super::supervisor;
 use super::threads::SharedHook;
 use crate::config::{Config, Policy};
 use crate::error::{Error, ErrorKind, Result};
-use crate::io::{Socket, Wire};
+use crate::io::Wire;
 use crate::ws::close::Close;
 use crate::ws::engine::{Engine, Seeds};
 use crate::ws::frame::{Kind, PerSide, Side};
@@ -211,12 +211,12 @@ impl Proxy {
 
     /// Adopts the connection and reads the request; `false` when the host has answered it already.
     fn take_client(&self, opening: &mut Opening, client: Client) -> Result<bool> {
-        let socket = Socket::adopt(client.socket)?;
+        let (socket, progress) = client.into_parts()?;
         let _ = socket.set_nodelay(); // no worse without
         opening.peer = socket.peer_ip();
         let wire = opening.client.insert(Wire::plain(socket)).clone();
         let inbox = opening.engine.directions.client.inbox();
-        match client.progress {
+        match progress {
             Progress::Request(head) => inbox.append(&head),
             Progress::Upgraded(early) => {
                 inbox.append(&early);

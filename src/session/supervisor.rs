@@ -40,7 +40,7 @@ pub(crate) fn run(
     let keepalive = engine.keepalive();
     let Engine { directions, outboxes, .. } = engine;
     let PerSide { client, upstream } = outboxes;
-    let port = |side, outbox| Port::new(side, *wires.get(side), control, outbox);
+    let port = |side, outbox| Port::new(side, wires.get(side), control, outbox);
     let session = Session {
         control,
         ports: PerSide { client: port(Side::Client, client), upstream: port(Side::Upstream, upstream) },
