@@ -16,7 +16,7 @@ use super::control::{Control, Watcher};
 use super::supervisor;
 use super::threads::SharedHook;
 use crate::config::{Config, Policy};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::io::Wire;
 use crate::ws::close::Close;
 use crate::ws::engine::{Engine, Seeds};
@@ -90,6 +90,7 @@ impl Proxy {
             _ => Ok(()),
         })?;
         let done = self.connect_both(&mut opening, client, &url);
+        report("connect", &url.authority(), &done);
         self.leave(opening, done, |error| error.kind() == ErrorKind::Argument)
     }
 
@@ -103,6 +104,7 @@ impl Proxy {
             None => Ok(()),
         })?;
         let done = self.open_upstream(&mut opening, &url).map_err(|failure| self.explain(failure));
+        report("connect_upstream", &url.authority(), &done);
         self.leave(opening, done, |error| error.kind() != ErrorKind::Stopped)
     }
 
@@ -114,6 +116,7 @@ impl Proxy {
             None => Ok(()),
         })?;
         let done = self.connect_client_alone(&mut opening, client);
+        report("connect_client", "the client", &done);
         self.leave(opening, done, |error| error.kind() == ErrorKind::Argument)
     }
 
@@ -193,6 +196,7 @@ impl Proxy {
         };
         let done = drive(PerSide { client: &client, upstream: &upstream }, engine);
         let _ = (client.shutdown_both(), upstream.shutdown_both()); // the host's own copies end too
+        report("execute", "the session", &done);
         done
     }
 
@@ -314,9 +318,7 @@ impl Proxy {
         let open = opening.client.is_some() && opening.upstream.is_some() && done.is_ok();
         let ended = done.as_ref().is_err_and(|error| !survives(error));
         if ended {
-            [&opening.client, &opening.upstream].into_iter().flatten().for_each(|wire| {
-                let _ = wire.shutdown_both();
-            });
+            opening.shut_down();
         }
         self.control.watch(Watcher::Nobody);
         *self.stage.lock() = if ended { Stage::Ended } else { Stage::Opening(opening) };
@@ -325,11 +327,40 @@ impl Proxy {
     }
 }
 
+impl Drop for Proxy {
+    /// A session that never ran still ends its connections, of which the host may hold copies.
+    fn drop(&mut self) {
+        if let Stage::Opening(opening) = self.stage.get_mut() {
+            opening.shut_down();
+        }
+    }
+}
+
+impl Opening {
+    fn shut_down(&self) {
+        for wire in [&self.client, &self.upstream].into_iter().flatten() {
+            let _ = wire.shutdown_both(); // already ended is as good
+        }
+    }
+}
+
+/// One log line per verb. Of a URL only host and port: targets carry tokens.
+fn report(verb: &str, whom: &str, done: &Result<()>) {
+    match done {
+        Ok(()) => log::debug!("{verb}: {whom}: done"),
+        Err(error) if error.kind() == ErrorKind::Internal => log::error!("{verb}: {whom}: {error}"),
+        Err(error) if matches!(error.fault(), Fault::Client | Fault::Upstream) => {
+            log::info!("{verb}: {whom}: {error}");
+        }
+        Err(error) => log::warn!("{verb}: {whom}: {error}"),
+    }
+}
+
 fn check_scheme(url: &Url) -> Result<()> {
     match url.secure() {
         true => Err(Error::new(
             ErrorKind::Unsupported,
-            crate::error::Fault::Host,
+            Fault::Host,
             "wss:// upstreams are not supported by this version; use ws://",
         )),
         false => Ok(()),

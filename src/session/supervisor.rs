@@ -4,7 +4,7 @@
 //! Theory: the threads show their progress by counters. This thread looks at them a few times per timeout, notes
 //! what moved with its own clock, and ends what did not. It wakes a thread by shutting its socket down.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{Builder, Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
@@ -49,6 +49,7 @@ pub(crate) fn run(
         turn: (config.policy == Policy::Serial && hook.is_some()).then(|| Mutex::new(())),
         reads: PerSide::from_fn(|_| AtomicU64::new(0)),
         cause: Mutex::new(None),
+        hook_done: AtomicBool::new(false),
         events: events.clone(),
     };
     control.watch(Watcher::Supervisor(events));

@@ -5,7 +5,7 @@
 //! hook delays the other direction's hook and nothing else, and hands over after every frame.
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crossbeam_channel::Sender;
 use parking_lot::{Mutex, MutexGuard};
@@ -35,6 +35,8 @@ pub(crate) struct Session<'a> {
     pub(crate) turn: Option<Mutex<()>>,
     pub(crate) reads: PerSide<AtomicU64>,
     pub(crate) cause: Mutex<Option<Cause>>,
+    /// The hook has failed or ended the session: it is not called again.
+    pub(crate) hook_done: AtomicBool,
     pub(crate) events: Sender<Event>,
 }
 
@@ -91,7 +93,7 @@ impl Way<'_, '_> {
         loop {
             while self.batch() {}
             self.count();
-            if self.is_through() {
+            if !self.source.closing().is_awaited(self.from) {
                 return;
             }
             match wire.recv(self.direction.space()) {
@@ -128,7 +130,7 @@ impl Way<'_, '_> {
     fn frames(&mut self) -> Stop {
         let mut turn = self.session.turn.as_ref().map(Mutex::lock);
         loop {
-            if self.target.is_closed() {
+            if self.target.is_closed() || self.session.hook_done.load(Ordering::Acquire) {
                 self.direction.mute();
             }
             match self.direction.poll() {
@@ -142,6 +144,9 @@ impl Way<'_, '_> {
                 self.target.insert_mail(&mut self.direction);
             }
             if let Some(effect) = self.direction.resolve(verdict) {
+                if matches!(effect.then, Then::End(_) | Then::HookFailed(_)) {
+                    self.session.hook_done.store(true, Ordering::Release);
+                }
                 return Stop::Effect(effect);
             }
             if let Some(turn) = &mut turn {
@@ -193,13 +198,6 @@ impl Way<'_, '_> {
             self.session.end(cause);
         }
         self.count();
-    }
-
-    /// From the client nothing is awaited after its close; the upstream is to close the connection first.
-    fn is_through(&self) -> bool {
-        self.direction.is_deaf() && self.from == Side::Client && {
-            self.source.with_outbox(|outbox| outbox.close_received().is_some())
-        }
     }
 
     fn count(&self) {

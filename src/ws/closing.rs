@@ -91,7 +91,16 @@ impl Closing {
         }
     }
 
-    /// Whether nothing more can come from it.
+    /// Whether anything that still comes from it matters: its close frame, or the end of its stream. From a client
+    /// that has sent its close nothing does; the upstream is to close the connection.
+    pub fn is_awaited(self, side: Side) -> bool {
+        match side {
+            Side::Client => !matches!(self, Closing::Asked | Closing::Done | Closing::Gone),
+            Side::Upstream => self != Closing::Gone,
+        }
+    }
+
+    /// Whether everything with it is over.
     pub fn is_over(self, side: Side) -> bool {
         self == Closing::Gone || (self == Closing::Done && side == Side::Client)
     }
@@ -124,6 +133,7 @@ mod tests {
     fn the_client_is_let_go_at_once_and_the_upstream_closes_first() {
         assert!(Closing::Done.wants_fin(Side::Client) && Closing::Done.is_over(Side::Client));
         assert!(!Closing::Done.wants_fin(Side::Upstream) && !Closing::Done.is_over(Side::Upstream));
+        assert!(!Closing::Asked.is_awaited(Side::Client) && Closing::Asked.is_awaited(Side::Upstream));
     }
 
     #[test]

@@ -58,7 +58,7 @@ impl Engine {
 
     /// Whether to read from `from` now.
     pub fn wants_input(&self, from: Side) -> bool {
-        !self.outboxes.get(from).closing().is_over(from)
+        self.outboxes.get(from).closing().is_awaited(from)
             && !self.directions.get(from).has_frame()
             && !self.has_output(from.other())
     }
