@@ -77,7 +77,6 @@ impl Caller<'_, '_> {
         Side::BOTH.iter().for_each(|&side| self.relay(side));
         loop {
             self.obey();
-            Side::BOTH.iter().for_each(|&side| self.write(side));
             self.keep_time();
             if self.cut || self.engine.is_over() {
                 return Ok(());
@@ -135,7 +134,7 @@ impl Caller<'_, '_> {
                 (Some(hook), Some(mut frame)) => hook::ask(hook, &mut frame),
                 _ => Verdict::Forward,
             };
-            self.take_mail();
+            self.take_mail(from.other());
             self.engine.resolve(from, verdict);
         }
         self.control.set_stats(self.engine.stats());
@@ -174,23 +173,30 @@ impl Caller<'_, '_> {
                 self.engine.end(Cause::Stopped(close));
             }
         }
-        if self.take_mail() {
+        Side::BOTH.iter().for_each(|&side| self.push(side));
+    }
+
+    /// Writes what waits, then frames of the host's. While a connection takes nothing, those stay in their queue,
+    /// which is bounded.
+    fn push(&mut self, to: Side) {
+        self.write(to);
+        while !self.engine.has_output(to) && self.take_mail(to) {
             self.timers.note_activity(self.now());
+            self.write(to);
         }
     }
 
-    /// Queues the host's frames. Whether there were any.
-    fn take_mail(&mut self) -> bool {
-        let mut taken = false;
-        for side in Side::BOTH {
-            if self.control.mail(side).has_mail() {
-                self.control.mail(side).deliver(|kind, payload| {
-                    let sent = self.engine.send(side, kind, payload);
-                    taken |= sent;
-                    sent
-                });
-            }
+    /// Queues the host's frames. Whether there were any to be sent.
+    fn take_mail(&mut self, to: Side) -> bool {
+        if !self.control.mail(to).has_mail() {
+            return false;
         }
+        let mut taken = false;
+        self.control.mail(to).deliver(|kind, payload| {
+            let sent = self.engine.send(to, kind, payload);
+            taken |= sent;
+            sent
+        });
         taken
     }
 

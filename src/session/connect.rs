@@ -15,8 +15,9 @@ use super::patience::{Interrupt, Patience, Watched};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::io::{Dial, Dialled, Events, Resolve, Wire};
-use crate::ws::handshake::{Answer, ClientRequest, HeadScan, Refusal, Upgrade, UpgradeOptions};
-use crate::ws::inbox::Inbox;
+use crate::ws::engine::Engine;
+use crate::ws::frame::Side;
+use crate::ws::handshake::{Answer, ClientRequest, Refusal, UpgradeOptions};
 use crate::ws::url::Url;
 
 /// How long a refused client may take to read its answer before the connection is closed under it.
@@ -67,38 +68,35 @@ impl<'a> Connector<'a> {
         Ok(Connector { config, patience: Patience::start(control, LINGER)?.deaf_to_stop() })
     }
 
-    /// Reads the client's request out of `inbox`, into which the host may have put what it has read already.
+    /// Reads the client's request; the host may have given the engine what it has read already.
     pub(crate) fn read_request(
         &self,
         wire: &Wire,
-        inbox: &mut Inbox,
+        engine: &mut Engine,
     ) -> Result<ClientRequest, Failure> {
-        let mut scan = HeadScan::default();
         loop {
-            let end = scan.find_end(inbox.unread()).map_err(|e| Failure::Refusal(e.into()))?;
-            if let Some(end) = end {
-                let head = inbox.unread().get(..end).unwrap_or_default();
-                let request = ClientRequest::parse(head, &self.config.origins);
-                inbox.consume(end);
-                return request.map_err(Failure::Refusal);
+            let request = engine.poll_request(&self.config.origins).map_err(Failure::Refusal)?;
+            if let Some(request) = request {
+                return Ok(request);
             }
-            self.patience.wait((wire.as_fd(), Events::READABLE)).map_err(|interrupt| match interrupt {
+            let waited = self.patience.wait((wire.as_fd(), Events::READABLE));
+            waited.map_err(|interrupt| match interrupt {
                 Interrupt::Late => Failure::Refusal(Refusal::request_timeout()),
                 Interrupt::Stopped => Failure::Refusal(Refusal::unavailable(stopped())),
                 Interrupt::System(error) => Failure::Lost(error),
             })?;
-            if !read_some(wire, inbox).map_err(client_lost)? {
+            if !read_some(wire, engine, Side::Client).map_err(client_lost)? {
                 return Err(Failure::Lost(client_left("before its request was complete")));
             }
         }
     }
 
-    /// Dials the upstream and asks it for an upgrade. Frames that come with its answer stay in `inbox`.
+    /// Dials the upstream and asks it for an upgrade. Frames that come with its answer stay in the engine.
     pub(crate) fn open_upstream(
         &self,
         url: &Url,
         asking: Asking<'_>,
-        inbox: &mut Inbox,
+        engine: &mut Engine,
     ) -> Result<Upgraded, Failure> {
         let wire = self.dial(url, asking.wire)?;
         let options = UpgradeOptions {
@@ -108,18 +106,18 @@ impl<'a> Connector<'a> {
             peer: asking.peer,
             client_secure: false,
         };
-        let (mut upgrade, request) =
-            Upgrade::new(url, asking.request, &options, &generate_key());
-        let answer = self.ask(&wire, &mut upgrade, &request, asking.wire, inbox);
+        engine.ask_upstream(url, asking.request, &options, &generate_key());
+        let answer = self.ask(&wire, asking.wire, engine);
         if answer.is_err() {
             let _ = wire.shutdown_both(); // never used again: a refused upgrade ends the connection
         }
         Ok(Upgraded { protocol: answer?, wire })
     }
 
-    /// Sends the client its 101, or anything else.
-    pub(crate) fn answer_client(&self, wire: &Wire, answer: &[u8]) -> Result<()> {
-        self.write_all(wire, answer, None).map_err(|failure| match failure {
+    /// Sends the client what the engine has queued for it.
+    pub(crate) fn answer_client(&self, wire: &Wire, engine: &mut Engine) -> Result<()> {
+        let answer = engine.outboxes.client.take_pending();
+        self.write_all(wire, &answer, None).map_err(|failure| match failure {
             Failure::Lost(error) => error,
             Failure::Refusal(refusal) => refusal.into_error(),
         })
@@ -146,29 +144,25 @@ impl<'a> Connector<'a> {
     fn ask(
         &self,
         wire: &Wire,
-        upgrade: &mut Upgrade,
-        request: &[u8],
         client: Option<&Wire>,
-        inbox: &mut Inbox,
+        engine: &mut Engine,
     ) -> Result<Option<String>, Failure> {
-        self.write_all(wire, request, Some(client))?;
+        let request = engine.outboxes.upstream.take_pending();
+        self.write_all(wire, &request, Some(client))?;
         let mut eof = false;
         loop {
-            match upgrade.handle_input(inbox.unread(), eof).map_err(bad_gateway)? {
+            match engine.poll_answer(eof).map_err(bad_gateway)? {
                 Answer::NeedMore => {}
                 Answer::Refused(refusal) => return Err(Failure::Refusal(refusal)),
-                Answer::Open { protocol, consumed } => {
-                    inbox.consume(consumed);
-                    return Ok(protocol);
-                }
+                Answer::Open { protocol, .. } => return Ok(protocol),
             }
             let waited = self.wait_upstream((wire.as_fd(), Events::READABLE), client);
             if let Err(Failure::Refusal(late)) = waited {
                 // A refusal whose body is still coming is worth more than "too slow".
-                return Err(Failure::Refusal(upgrade.give_up(inbox.unread()).unwrap_or(late)));
+                return Err(Failure::Refusal(engine.give_up_answer().unwrap_or(late)));
             }
             waited?;
-            eof = !read_some(wire, inbox).map_err(upstream_lost)?;
+            eof = !read_some(wire, engine, Side::Upstream).map_err(upstream_lost)?;
         }
     }
 
@@ -223,9 +217,11 @@ impl<'a> Connector<'a> {
     }
 
     /// Answers the client with a refusal, lets it read that, and ends its connection.
-    pub(crate) fn refuse(&self, wire: &Wire, refusal: &Refusal) {
+    pub(crate) fn refuse(&self, wire: &Wire, engine: &mut Engine, refusal: &Refusal) {
+        engine.refuse_client(refusal);
+        let answer = engine.outboxes.client.take_pending();
         // A client that cannot even be refused is gone, which is what was to be achieved.
-        if self.write_all(wire, &refusal.to_bytes(), None).is_ok() {
+        if self.write_all(wire, &answer, None).is_ok() {
             let _ = wire.shutdown_write();
             self.read_to_end(wire);
         }
@@ -251,10 +247,10 @@ impl<'a> Connector<'a> {
 }
 
 /// Reads what is there; `false` at the end of the stream.
-fn read_some(wire: &Wire, inbox: &mut Inbox) -> std::io::Result<bool> {
-    match wire.try_recv(inbox.space(0)) {
+fn read_some(wire: &Wire, engine: &mut Engine, from: Side) -> std::io::Result<bool> {
+    match wire.try_recv(engine.space(from)) {
         Ok(count) => {
-            inbox.filled(count);
+            engine.filled(from, count);
             Ok(count > 0)
         }
         Err(error) if error.kind() == IoError::WouldBlock => Ok(true),

@@ -180,13 +180,17 @@ impl<'a> Port<'a> {
         self.push_out(&mut gate);
     }
 
-    /// Sends what waits, without waiting itself: left-over bytes, and frames of the host's.
+    /// Sends what waits, without waiting itself: left-over bytes, then frames of the host's. While the connection takes
+    /// nothing, those stay in their queue, which is bounded.
     pub(crate) fn push(&self) {
         let mut gate = self.gate.lock();
-        if !gate.relaying {
-            self.take_mail(&mut gate);
+        loop {
+            self.push_out(&mut gate);
+            let is_free = !gate.relaying && gate.outbox.pending().is_empty();
+            if !is_free || !self.take_mail(&mut gate) {
+                return;
+            }
         }
-        self.push_out(&mut gate);
     }
 
     /// Ends the connection both ways, which wakes every thread that waits for it.
@@ -194,9 +198,10 @@ impl<'a> Port<'a> {
         let _ = self.wire.shutdown_both(); // already ended is as good
     }
 
-    fn take_mail(&self, gate: &mut Gate) {
+    /// Queues the host's frames. Whether there were any to be sent.
+    fn take_mail(&self, gate: &mut Gate) -> bool {
         if !self.control.mail(self.side).has_mail() {
-            return;
+            return false;
         }
         let mut count = 0;
         self.control.mail(self.side).deliver(|kind, payload| {
@@ -209,11 +214,15 @@ impl<'a> Port<'a> {
             taken
         });
         self.control.count_sent(self.side, count);
+        count > 0
     }
 
     /// Writes what fits, unless somebody is in the middle of writing.
     fn push_out(&self, gate: &mut Gate) {
-        while !gate.writing && !gate.broken && !gate.outbox.pending().is_empty() {
+        if gate.broken {
+            gate.outbox.discard(); // queued since: nobody else would ever take it out
+        }
+        while !gate.writing && !gate.outbox.pending().is_empty() {
             match self.wire.try_send(&[IoSlice::new(gate.outbox.pending())]) {
                 Ok(count) => {
                     gate.outbox.wrote(count);

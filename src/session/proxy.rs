@@ -65,7 +65,7 @@ struct Opening {
 impl Proxy {
     /// A session with these settings.
     pub fn new(config: Arc<Config>) -> Result<Proxy> {
-        let engine = Engine::new(config.rules, &seeds()?);
+        let engine = Engine::opening(config.rules, &seeds()?);
         let opening =
             Opening { engine, client: None, upstream: None, request: None, peer: None };
         Ok(Proxy {
@@ -224,11 +224,12 @@ impl Proxy {
             Progress::Request(head) => inbox.append(&head),
             Progress::Upgraded(early) => {
                 inbox.append(&early);
+                opening.engine.client_is_open();
                 return Ok(false);
             }
         }
         let connector = Connector::start(&self.config, &self.control)?;
-        match connector.read_request(&wire, inbox) {
+        match connector.read_request(&wire, &mut opening.engine) {
             Ok(request) => opening.request = Some(request),
             Err(failure) => return Err(self.turn_away(opening, true, failure)),
         }
@@ -242,8 +243,7 @@ impl Proxy {
             wire: opening.client.as_ref(),
             peer: opening.peer.as_deref(),
         };
-        let inbox = opening.engine.directions.upstream.inbox();
-        let upgraded = connector.open_upstream(url, asking, inbox)?;
+        let upgraded = connector.open_upstream(url, asking, &mut opening.engine)?;
         opening.upstream = Some(upgraded.wire);
         self.outcome.lock().protocol = upgraded.protocol;
         Ok(())
@@ -260,10 +260,10 @@ impl Proxy {
             return Err(self.turn_away(opening, true, Failure::Refusal(refusal)));
         }
         let connector = Connector::start(&self.config, &self.control)?;
-        let answer = request.answer(protocol.as_deref());
+        opening.engine.answer_client(request, protocol.as_deref());
         // An upstream that is connected later cannot choose any more: the client has its answer.
         request.forget_protocols();
-        connector.answer_client(wire, &answer)
+        connector.answer_client(wire, &mut opening.engine)
     }
 
     /// Answers a client that still waits for an answer, and closes its connection.
@@ -272,7 +272,7 @@ impl Proxy {
             // A stopped session has no patience left, and the client none to lose.
             let connector = Connector::start_fresh(&self.config, &self.control);
             if let Ok(connector) = connector {
-                connector.refuse(wire, refusal);
+                connector.refuse(wire, &mut opening.engine, refusal);
             }
         }
         self.explain(failure)

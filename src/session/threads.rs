@@ -128,9 +128,10 @@ impl Way<'_, '_> {
     }
 
     fn frames(&mut self) -> Stop {
-        let mut turn = self.session.turn.as_ref().map(Mutex::lock);
+        let session = self.session;
+        let mut turn = None; // taken with the first frame: what needs no hook waits for none
         loop {
-            if self.target.is_closed() || self.session.hook_done.load(Ordering::Acquire) {
+            if self.is_ended() {
                 self.direction.mute();
             }
             match self.direction.poll() {
@@ -138,6 +139,10 @@ impl Way<'_, '_> {
                 Ok(Poll::NeedInput) => return Stop::NeedInput,
                 Ok(Poll::Effect(effect)) => return Stop::Effect(effect),
                 Err(violation) => return Stop::Violation(violation),
+            }
+            match &mut turn {
+                Some(turn) => MutexGuard::bump(turn),
+                None => turn = session.turn.as_ref().map(Mutex::lock),
             }
             let verdict = self.verdict();
             if self.target.has_mail() && !self.target.is_closed() {
@@ -149,14 +154,19 @@ impl Way<'_, '_> {
                 }
                 return Stop::Effect(effect);
             }
-            if let Some(turn) = &mut turn {
-                MutexGuard::bump(turn);
-            }
         }
     }
 
+    /// Whether nothing more is to be forwarded, nor shown to the hook.
+    fn is_ended(&self) -> bool {
+        self.target.is_closed() || self.session.hook_done.load(Ordering::Acquire)
+    }
+
+    /// The hook's. When the session was ended while this direction waited for its turn, nothing passes unseen.
     fn verdict(&mut self) -> Verdict {
+        let is_ended = self.is_ended();
         match (self.session.hook, self.direction.frame()) {
+            (Some(_), _) if is_ended => Verdict::Drop,
             (Some(hook), Some(mut frame)) => hook::ask(hook, &mut frame),
             _ => Verdict::Forward,
         }

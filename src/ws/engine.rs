@@ -9,6 +9,7 @@ use super::closing::Event;
 use super::direction::{Direction, Effect, Poll, Then};
 use super::ending::Cause;
 use super::frame::{Kind, PerSide, Side};
+use super::opening::Opening;
 use super::outbox::Outbox;
 use super::receive::Rules;
 use super::stats::{SideStats, Stats};
@@ -29,6 +30,7 @@ pub struct Engine {
     pub directions: PerSide<Direction>,
     /// By the side that receives.
     pub outboxes: PerSide<Outbox>,
+    pub(super) opening: Opening,
     keepalive: [u8; 8],
     cause: Option<Cause>,
     first_close: Option<Side>,
@@ -36,7 +38,12 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// A session whose sides are treated by `rules`.
+    /// A session whose handshakes are still to come.
+    pub fn opening(rules: PerSide<Rules>, seeds: &Seeds) -> Self {
+        Engine { opening: Opening::default(), ..Engine::new(rules, seeds) }
+    }
+
+    /// An established session whose sides are treated by `rules`.
     pub fn new(rules: PerSide<Rules>, seeds: &Seeds) -> Self {
         let Seeds { masks: [forwarded, own], keepalive } = *seeds;
         Engine {
@@ -44,6 +51,7 @@ impl Engine {
                 Direction::new(from, *rules.get(from), forwarded, keepalive)
             }),
             outboxes: PerSide::from_fn(|to| Outbox::new(to, own)),
+            opening: Opening::done(),
             keepalive,
             cause: None,
             first_close: None,
@@ -58,6 +66,9 @@ impl Engine {
 
     /// Whether to read from `from` now.
     pub fn wants_input(&self, from: Side) -> bool {
+        if !self.opening.is_done() {
+            return self.opening.wants_input(from);
+        }
         self.outboxes.get(from).closing().is_awaited(from)
             && !self.directions.get(from).has_frame()
             && !self.has_output(from.other())
@@ -97,6 +108,9 @@ impl Engine {
 
     /// Goes on with what came from `from`. `true` when a frame waits for its verdict.
     pub fn poll(&mut self, from: Side) -> bool {
+        if !self.opening.is_done() {
+            return false;
+        }
         loop {
             match self.directions.get_mut(from).poll() {
                 Ok(Poll::Frame) => return true,

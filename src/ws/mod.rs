@@ -18,6 +18,7 @@ pub mod inbox;
 pub mod limits;
 pub mod mask;
 pub mod message;
+pub mod opening;
 pub mod origin;
 pub mod outbox;
 pub mod receive;
