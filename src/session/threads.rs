@@ -83,7 +83,7 @@ struct Way<'s, 'a> {
 /// What ends a batch.
 enum Stop {
     NeedInput,
-    Effect(Effect),
+    Effect(Box<Effect>),
     Violation(Violation),
 }
 
@@ -120,7 +120,7 @@ impl Way<'_, '_> {
         self.target.flush(&mut self.direction);
         match stop {
             Stop::Effect(effect) => {
-                self.apply(effect);
+                self.apply(*effect);
                 true
             }
             _ => false,

@@ -26,8 +26,8 @@ pub enum Poll {
     Frame,
     /// Nothing more without more bytes.
     NeedInput,
-    /// Something that concerns more than this direction.
-    Effect(Effect),
+    /// Something that concerns more than this direction. Boxed: it is rare, and this is returned for each frame.
+    Effect(Box<Effect>),
 }
 
 /// What concerns more than one direction.
@@ -64,7 +64,7 @@ pub struct Direction {
     /// Fresh masks, when frames go to the upstream.
     masks: Option<MaskSource>,
     keepalive: [u8; 8],
-    waiting: Option<(Arrival, Option<Close>)>,
+    waiting: Option<(Arrival, Option<Box<Close>>)>,
     changes: Changes,
     inspected: bool,
     muted: bool,
@@ -194,7 +194,7 @@ impl Direction {
         let (arrival, close) = self.waiting.as_ref()?;
         self.changes = Changes::default();
         let text = text_rule(arrival, &self.receiver, self.diverged);
-        let code = close.as_ref().and_then(Close::code);
+        let code = close.as_ref().and_then(|close| close.code());
         let payload = self.receiver.payload_mut(arrival);
         let payload = match arrival.kind {
             Kind::Close => payload.get_mut(2..).unwrap_or_default(),
@@ -205,26 +205,26 @@ impl Direction {
     }
 
     /// Carries out the verdict on the frame that waits.
-    pub fn resolve(&mut self, verdict: Verdict) -> Option<Effect> {
+    pub fn resolve(&mut self, verdict: Verdict) -> Option<Box<Effect>> {
         let (arrival, received) = self.waiting.take()?;
         let then = match verdict {
             Verdict::Failed(why) => Some(Then::HookFailed(why)),
             Verdict::End { client, upstream } => Some(Then::End(PerSide { client, upstream })),
             Verdict::Drop => self.drop_frame(&arrival),
-            Verdict::Forward => self.forward(&arrival, received.as_ref()),
+            Verdict::Forward => self.forward(&arrival, received.as_deref()),
         };
         self.receiver.consume(&arrival);
         self.changes = Changes::default();
         if received.is_some() {
             self.deafen();
         }
-        then.map(|then| Effect { received, then })
+        then.map(|then| Box::new(Effect { received: received.map(|close| *close), then }))
     }
 
     /// Sorts out what needs no verdict.
     fn admit(&mut self, arrival: Arrival) -> Result<Option<Poll>, Violation> {
         let received = match arrival.kind {
-            Kind::Close => Some(Close::parse(self.receiver.payload_mut(&arrival))?),
+            Kind::Close => Some(Box::new(Close::parse(self.receiver.payload_mut(&arrival))?)),
             _ => None,
         };
         if let Some(close) = &received {
@@ -236,7 +236,7 @@ impl Direction {
             self.receiver.consume(&arrival);
             return Ok(received.map(|close| {
                 self.deafen();
-                Poll::Effect(Effect { received: Some(close), then: Then::Nothing })
+                Poll::Effect(Box::new(Effect { received: Some(*close), then: Then::Nothing }))
             }));
         }
         self.waiting = Some((arrival, received));

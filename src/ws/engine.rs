@@ -115,7 +115,7 @@ impl Engine {
             match self.directions.get_mut(from).poll() {
                 Ok(Poll::Frame) => return true,
                 Ok(Poll::NeedInput) => return false,
-                Ok(Poll::Effect(effect)) => self.apply(from, effect),
+                Ok(Poll::Effect(effect)) => self.apply(from, *effect),
                 Err(violation) => {
                     self.directions.get_mut(from).deafen();
                     self.outboxes.get_mut(from).note(Event::Broke);
@@ -133,7 +133,7 @@ impl Engine {
     /// Carries out the verdict on the frame from `from` that waits.
     pub fn resolve(&mut self, from: Side, verdict: Verdict) {
         if let Some(effect) = self.directions.get_mut(from).resolve(verdict) {
-            self.apply(from, effect);
+            self.apply(from, *effect);
         }
     }
 
