@@ -98,7 +98,9 @@ impl Direction {
     /// The other side may be sent nothing more: what still comes is checked for its close frame only.
     pub fn mute(&mut self) {
         self.muted = true;
-        self.receiver.stop_joining();
+        if self.waiting.is_none() {
+            self.receiver.stop_joining(); // a message that waits for its verdict is lent out
+        }
     }
 
     /// Nothing from this side counts any more: it closed, broke the protocol, or went away.
@@ -192,7 +194,6 @@ impl Direction {
     /// The frame that waits for its verdict.
     pub fn frame(&mut self) -> Option<Frame<'_>> {
         let (arrival, close) = self.waiting.as_ref()?;
-        self.changes = Changes::default();
         let text = text_rule(arrival, &self.receiver, self.diverged);
         let code = close.as_ref().and_then(|close| close.code());
         let payload = self.receiver.payload_mut(arrival);
@@ -210,6 +211,7 @@ impl Direction {
         let then = match verdict {
             Verdict::Failed(why) => Some(Then::HookFailed(why)),
             Verdict::End { client, upstream } => Some(Then::End(PerSide { client, upstream })),
+            _ if self.muted => received.is_some().then_some(Then::Nothing),
             Verdict::Drop => self.drop_frame(&arrival),
             Verdict::Forward => self.forward(&arrival, received.as_deref()),
         };

@@ -91,7 +91,7 @@ impl Engine {
         let cause = Cause::stream_ended(from, closed, mid_frame, how);
         self.directions.get_mut(from).deafen();
         self.outboxes.get_mut(from).note(Event::Ended);
-        self.outboxes.get_mut(from).discard();
+        self.output_failed(from);
         if self.outboxes.get(from.other()).closing().may_send() {
             self.end(cause);
         }
