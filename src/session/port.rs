@@ -167,7 +167,7 @@ impl<'a> Port<'a> {
     pub(crate) fn note(&self, event: Event) {
         let mut gate = self.gate.lock();
         gate.outbox.note(event);
-        if event == Event::Ended {
+        if event == Event::Ended && !gate.outbox.closing().may_send() {
             gate.outbox.discard();
         }
         self.push_out(&mut gate);

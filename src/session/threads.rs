@@ -203,8 +203,10 @@ impl Way<'_, '_> {
         let closed = self.source.with_outbox(|outbox| outbox.close_received().is_some());
         let cause = Cause::stream_ended(self.from, closed, self.direction.is_mid_frame(), how);
         self.direction.deafen();
+        // Asked first: of two sides that vanish at once, one at least must find the other there to be told.
+        let is_news = self.target.closing().may_send();
         self.source.note(Passed::Ended);
-        if self.target.closing().may_send() {
+        if is_news {
             self.session.end(cause);
         }
         self.count();

@@ -5,8 +5,9 @@
 //! ```text
 //!            a close came   we sent one   cannot be read   end of stream
 //! Open       Asked          Told          Broken           Gone
-//! Asked      -              Done          -                Gone
+//! Asked      -              Done          -                Left
 //! Told       Done           -             Failed           Gone
+//! Left       -              Gone          -                -
 //! Broken     -              Failed        -                Gone
 //! Done, Failed: end of stream -> Gone; the rest changes nothing
 //! ```
@@ -21,6 +22,8 @@ pub enum Closing {
     Open,
     /// It sent a close and was not answered yet.
     Asked,
+    /// It sent a close and then ended its stream. It may still read, so the answer is owed all the same.
+    Left,
     /// It was sent a close and has not answered yet.
     Told,
     /// Both close frames have passed.
@@ -51,7 +54,8 @@ impl Closing {
     #[must_use]
     pub fn after(self, event: Event) -> Closing {
         match (self, event) {
-            (_, Event::Ended) => Closing::Gone,
+            (Closing::Asked | Closing::Left, Event::Ended) => Closing::Left,
+            (_, Event::Ended) | (Closing::Left, Event::Sent) => Closing::Gone,
             (Closing::Open, Event::Received) => Closing::Asked,
             (Closing::Open, Event::Sent) => Closing::Told,
             (Closing::Open, Event::Broke) => Closing::Broken,
@@ -63,7 +67,7 @@ impl Closing {
 
     /// Whether frames may still be sent to it. After a close frame nothing may follow (section 5.5.1).
     pub fn may_send(self) -> bool {
-        matches!(self, Closing::Open | Closing::Asked | Closing::Broken)
+        matches!(self, Closing::Open | Closing::Asked | Closing::Left | Closing::Broken)
     }
 
     /// Whether frames from it still count.
@@ -95,8 +99,10 @@ impl Closing {
     /// that has sent its close nothing does; the upstream is to close the connection.
     pub fn is_awaited(self, side: Side) -> bool {
         match side {
-            Side::Client => !matches!(self, Closing::Asked | Closing::Done | Closing::Gone),
-            Side::Upstream => self != Closing::Gone,
+            Side::Client => {
+                !matches!(self, Closing::Asked | Closing::Left | Closing::Done | Closing::Gone)
+            }
+            Side::Upstream => !matches!(self, Closing::Left | Closing::Gone),
         }
     }
 
@@ -127,6 +133,13 @@ mod tests {
     fn nothing_counts_after_a_close_came() {
         let asked = Closing::Open.after(Event::Received);
         assert!(!asked.may_receive() && asked.may_send());
+    }
+
+    #[test]
+    fn a_side_that_ends_its_stream_behind_its_close_is_still_owed_the_answer() {
+        let left = Closing::Open.after(Event::Received).after(Event::Ended);
+        assert!(left.may_send() && !left.is_awaited(Side::Upstream) && !left.is_over(Side::Upstream));
+        assert_eq!(left.after(Event::Sent), Closing::Gone);
     }
 
     #[test]

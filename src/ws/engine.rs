@@ -91,7 +91,9 @@ impl Engine {
         let cause = Cause::stream_ended(from, closed, mid_frame, how);
         self.directions.get_mut(from).deafen();
         self.outboxes.get_mut(from).note(Event::Ended);
-        self.output_failed(from);
+        if !self.outboxes.get(from).closing().may_send() {
+            self.output_failed(from);
+        }
         if self.outboxes.get(from.other()).closing().may_send() {
             self.end(cause);
         }

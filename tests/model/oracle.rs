@@ -40,7 +40,7 @@ pub(crate) struct Party {
     pub(crate) close_came: bool,
     /// Nothing that it sends counts any more.
     pub(crate) deaf: bool,
-    /// Its stream has ended.
+    /// Its stream has ended, and nothing is owed to it.
     pub(crate) gone: bool,
     /// It takes no more bytes.
     pub(crate) failed: bool,
@@ -257,10 +257,12 @@ impl Oracle {
     /// The stream of `from` has ended.
     pub(crate) fn ended(&mut self, from: Side) {
         let party = self.of_mut(from);
-        (party.deaf, party.gone) = (true, true);
+        // Behind its close frame it may only have stopped sending: the answer is owed all the same.
+        let is_owed = party.close_came && party.close.is_none();
+        (party.deaf, party.gone) = (true, !is_owed);
         party.unseen.clear();
         if self.of(from.other()).may_be_sent() {
-            self.end(from, (None, Vec::new()));
+            self.end(from, (Some(lost(from)), Vec::new()));
             self.end(from.other(), (Some(lost(from)), Vec::new()));
         }
     }
