@@ -33,11 +33,13 @@
 //! | `ws` | the engine: from bytes to bytes; no sockets, threads or clock |
 //! | `io` | sockets, name lookup, readiness; knows nothing of WebSocket |
 //! | `session` | the engine driven over sockets: on two threads, or on the caller's |
+//! | `ffi` | the C API |
 
 #![warn(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 pub mod config;
 pub mod error;
+mod ffi;
 mod io;
 mod session;
 #[doc(hidden)]

@@ -1,0 +1,769 @@
+/*
+ * wsproxy.h - libwsproxy, an embeddable reverse proxy for WebSocket frames.
+ *
+ * A host hands over a client's connection and names an upstream; libwsproxy performs both handshakes and relays
+ * frames both ways. Each frame is shown to the host's hook, which may forward, change or drop it, or end the session.
+ *
+ *     wsproxy *p = wsproxy_new(NULL);
+ *     if (wsproxy_connect(p, client_fd, "ws://127.0.0.1:9000/") == WSPROXY_OK)
+ *         wsproxy_execute(p, on_frame, userdata);
+ *     wsproxy_free(p);
+ *
+ * ORDER. wsproxy_new; wsproxy_set_client_head or _upgraded if wanted; wsproxy_connect, or its two halves in either
+ * order; wsproxy_execute once; wsproxy_free. wsproxy_stop, wsproxy_error, wsproxy_stats and the other questions are
+ * allowed at any time between wsproxy_new and wsproxy_free. A call out of order is WSPROXY_ERR_STATE.
+ *
+ * RESULTS. Functions that return int return WSPROXY_OK (0) or a negative WSPROXY_ERR_ code, unless they say
+ * otherwise. After WSPROXY_ERR_ARGUMENT and WSPROXY_ERR_STATE nothing was changed. NULL is an error wherever it is not
+ * said to be allowed. wsproxy_error has the words: whose fault it was, and what was wrong. Results that are pointers
+ * or counts are written on success only.
+ *
+ * MEMORY. What a _new function returns belongs to the host until it calls the _free function. All else that goes in
+ * is borrowed for the call, and copied where it is needed longer. What comes out belongs to the library; each
+ * function says how long it is good. A file descriptor that goes in is duplicated; the host closes its own.
+ *
+ * THREADS. Different sessions are independent; any thread may use any of them. One configuration may be used by any
+ * number of threads, except while it is freed. On one session wsproxy_stop, wsproxy_send and the questions may be
+ * called from any thread at any time; wsproxy_connect and wsproxy_execute run on one thread at a time. wsproxy_free
+ * may be called inside the hook and while another thread is in wsproxy_execute; otherwise it is the last call.
+ * The library's threads have names that begin with "wsproxy", block all signals, and exist only while wsproxy_connect
+ * or wsproxy_execute runs; only the lookup of a name that was given up may last some seconds longer. SIGPIPE is never
+ * raised.
+ *
+ * HOOK. It runs where the policy says (wsproxy_config_set_policy), once per frame, in order per direction, and only
+ * while wsproxy_execute runs. While it runs its direction waits. It may not unwind through the library. Whatever it
+ * does, both peers see a legal RFC 6455 stream.
+ *
+ * GROWTH. Constants and functions may be added; numbers keep their meaning. Structs may grow at their end: never put
+ * one into an array of your own, nor compare sizes, nor copy more than you know. The rest is WSPROXY_ABI, which is
+ * also the number in libwsproxy.so's SONAME: it is raised when a compiled host would break.
+ */
+
+#ifndef WSPROXY_H
+#define WSPROXY_H
+
+/* Generated from src/ffi by cbindgen (WSPROXY_UPDATE=1 cargo test --test header). Do not edit. */
+
+#include <stddef.h>
+#include <stdint.h>
+
+/**
+ * What the functions that return `int` return: `WSPROXY_OK` (0) or one of the negative codes.
+ */
+typedef enum wsproxy_result {
+    /**
+     * It worked.
+     */
+    WSPROXY_OK = 0,
+    /**
+     * NULL, or a value that cannot be taken. Nothing was changed.
+     */
+    WSPROXY_ERR_ARGUMENT = -1,
+    /**
+     * A call out of order. Nothing was changed.
+     */
+    WSPROXY_ERR_STATE = -2,
+    /**
+     * The client's request is no acceptable WebSocket handshake; it was answered with an HTTP error.
+     */
+    WSPROXY_ERR_REQUEST = -3,
+    /**
+     * The upstream answered the handshake with something other than a valid 101.
+     */
+    WSPROXY_ERR_REFUSED = -4,
+    /**
+     * The upstream could not be reached.
+     */
+    WSPROXY_ERR_UNREACHABLE = -5,
+    /**
+     * A deadline passed.
+     */
+    WSPROXY_ERR_TIMEOUT = -6,
+    /**
+     * A peer broke RFC 6455.
+     */
+    WSPROXY_ERR_PROTOCOL = -7,
+    /**
+     * A peer went over a configured limit.
+     */
+    WSPROXY_ERR_LIMIT = -8,
+    /**
+     * A peer went away without a close frame.
+     */
+    WSPROXY_ERR_GONE = -9,
+    /**
+     * The hook failed: it returned something that is no verdict.
+     */
+    WSPROXY_ERR_HOOK = -10,
+    /**
+     * The operating system refused something.
+     */
+    WSPROXY_ERR_IO = -11,
+    /**
+     * The queue of frames sent by the host is full. Try again later.
+     */
+    WSPROXY_ERR_AGAIN = -12,
+    /**
+     * Something that this version cannot do.
+     */
+    WSPROXY_ERR_UNSUPPORTED = -13,
+    /**
+     * `wsproxy_stop` or `wsproxy_free` ended the handshake.
+     */
+    WSPROXY_ERR_STOPPED = -14,
+    /**
+     * A bug in this library.
+     */
+    WSPROXY_ERR_INTERNAL = -15,
+} wsproxy_result;
+
+/**
+ * The two ends of a session.
+ */
+typedef enum wsproxy_side {
+    /**
+     * The end that asked for the upgrade.
+     */
+    WSPROXY_CLIENT = 1,
+    /**
+     * The end that the library dialled.
+     */
+    WSPROXY_UPSTREAM = 2,
+    /**
+     * Both, where a function says that it takes this.
+     */
+    WSPROXY_BOTH = 3,
+} wsproxy_side;
+
+/**
+ * The type of a frame; the numbers are the opcodes of RFC 6455.
+ */
+typedef enum wsproxy_kind {
+    /**
+     * A later fragment of a message.
+     */
+    WSPROXY_CONTINUATION = 0,
+    /**
+     * A text message, or its first fragment.
+     */
+    WSPROXY_TEXT = 1,
+    /**
+     * A binary message, or its first fragment.
+     */
+    WSPROXY_BINARY = 2,
+    /**
+     * The closing handshake.
+     */
+    WSPROXY_CLOSE = 8,
+    /**
+     * A ping.
+     */
+    WSPROXY_PING = 9,
+    /**
+     * A pong.
+     */
+    WSPROXY_PONG = 10,
+} wsproxy_kind;
+
+/**
+ * What a hook returns. 0 is not among them, so that a hook that fails halfway never forwards.
+ */
+typedef enum wsproxy_verdict {
+    /**
+     * Send the frame on, as the hook left it.
+     */
+    WSPROXY_FORWARD = 1,
+    /**
+     * Send nothing.
+     */
+    WSPROXY_DROP = 2,
+    /**
+     * Close both sides, with 1000 or with what `wsproxy_frame_set_end` said.
+     */
+    WSPROXY_END = 3,
+} wsproxy_verdict;
+
+/**
+ * Where the hook of a session runs.
+ */
+typedef enum wsproxy_policy {
+    /**
+     * On two threads of the library, one per direction, never two at once (the default).
+     */
+    WSPROXY_SERIAL = 0,
+    /**
+     * On two threads of the library, for both directions at once. For hooks that are thread-safe.
+     */
+    WSPROXY_CONCURRENT = 1,
+    /**
+     * On the thread that called `wsproxy_execute`; the library starts no thread.
+     */
+    WSPROXY_CALLER = 2,
+} wsproxy_policy;
+
+/**
+ * Whose fault a failure was, as `wsproxy_error_fault` tells.
+ */
+typedef enum wsproxy_fault {
+    /**
+     * Nothing failed yet.
+     */
+    WSPROXY_FAULT_NONE = 0,
+    /**
+     * The program that uses this library.
+     */
+    WSPROXY_FAULT_HOST = 1,
+    /**
+     * The WebSocket client.
+     */
+    WSPROXY_FAULT_CLIENT = 2,
+    /**
+     * The upstream.
+     */
+    WSPROXY_FAULT_UPSTREAM = 3,
+    /**
+     * The operating system, or this library itself.
+     */
+    WSPROXY_FAULT_SYSTEM = 4,
+} wsproxy_fault;
+
+/**
+ * How much the log callback gets to see.
+ */
+typedef enum wsproxy_log_level {
+    /**
+     * Nothing.
+     */
+    WSPROXY_LOG_OFF = 0,
+    /**
+     * What somebody should mend.
+     */
+    WSPROXY_LOG_ERROR = 1,
+    /**
+     * What somebody should know.
+     */
+    WSPROXY_LOG_WARN = 2,
+    /**
+     * Sessions that begin and end.
+     */
+    WSPROXY_LOG_INFO = 3,
+    /**
+     * Steps of a session.
+     */
+    WSPROXY_LOG_DEBUG = 4,
+    /**
+     * Single frames, by their type and size. Payloads are never logged.
+     */
+    WSPROXY_LOG_TRACE = 5,
+} wsproxy_log_level;
+
+/**
+ * Stands where a close code stands.
+ */
+typedef enum wsproxy_close_code {
+    /**
+     * A close frame without a code.
+     */
+    WSPROXY_CLOSE_ABSENT = -1,
+} wsproxy_close_code;
+
+/**
+ * The number for `wsproxy_check_abi`.
+ */
+typedef enum wsproxy_abi_number {
+    /**
+     * Raised with every change that breaks a compiled host.
+     */
+    WSPROXY_ABI = 0,
+} wsproxy_abi_number;
+
+/**
+ * One session. Opaque.
+ */
+typedef struct wsproxy wsproxy;
+
+/**
+ * Settings, shared by any number of sessions and threads. Opaque.
+ */
+typedef struct wsproxy_config wsproxy_config;
+
+/**
+ * Takes one line of the log, without a line end; `message` is good until the callback returns. Called on the
+ * threads of the library and on those that call it, never twice at once on one thread. It may call anything but
+ * `wsproxy_log`, and may not unwind.
+ */
+typedef void (*wsproxy_log_callback)(int level, const char *message, void *userdata);
+
+/**
+ * A frame, lent to the hook until it returns. Read-only: the functions `wsproxy_frame_*` change it. May grow at
+ * its end.
+ */
+typedef struct wsproxy_frame {
+    /**
+     * The side it came from: WSPROXY_CLIENT or WSPROXY_UPSTREAM.
+     */
+    int32_t from;
+    /**
+     * What it is: WSPROXY_TEXT and so on.
+     */
+    int32_t kind;
+    /**
+     * 1 if it is the last or only fragment of its message, else 0; 1 on control frames.
+     */
+    int32_t fin;
+    /**
+     * On a close frame its code, or WSPROXY_CLOSE_ABSENT; 0 on others.
+     */
+    int32_t code;
+    /**
+     * The payload, unmasked, not NUL-terminated; on a close frame the reason.
+     */
+    const uint8_t *payload;
+    /**
+     * Its length in bytes.
+     */
+    size_t payload_len;
+} wsproxy_frame;
+
+/**
+ * Looks at one frame and returns WSPROXY_FORWARD, WSPROXY_DROP or WSPROXY_END; anything else is a failed hook:
+ * both sides get close 1011 and `wsproxy_execute` returns WSPROXY_ERR_HOOK.
+ *
+ * `frame` is lent until the hook returns; `userdata` is what `wsproxy_execute` was given. Where the hook runs
+ * is told by the policy. It may call `wsproxy_send`, `wsproxy_stop`, `wsproxy_stats`, `wsproxy_error`,
+ * `wsproxy_free` and the functions `wsproxy_frame_*`. It may not unwind (no C++ exception, no longjmp out of it).
+ */
+typedef int (*wsproxy_on_frame)(struct wsproxy *p, struct wsproxy_frame *frame, void *userdata);
+
+/**
+ * The counters of one side.
+ */
+typedef struct wsproxy_side_stats {
+    /**
+     * Frames that came from this side, in the order continuation, text, binary, close, ping, pong.
+     */
+    uint64_t frames[6];
+    /**
+     * Their payload bytes, in the same order.
+     */
+    uint64_t bytes[6];
+    /**
+     * How many of them the hook dropped.
+     */
+    uint64_t dropped;
+    /**
+     * How many of them the hook changed.
+     */
+    uint64_t replaced;
+    /**
+     * Frames that `wsproxy_send` sent to this side.
+     */
+    uint64_t sent_by_host;
+    /**
+     * The code of the close frame that came from this side: 0 if none came, WSPROXY_CLOSE_ABSENT if without code.
+     */
+    int32_t close_received;
+    /**
+     * The code of the close frame that went to this side: 0 if none went, WSPROXY_CLOSE_ABSENT if without code.
+     */
+    int32_t close_sent;
+} wsproxy_side_stats;
+
+/**
+ * What `wsproxy_stats` fills. May grow at its end.
+ */
+typedef struct wsproxy_session_stats {
+    /**
+     * The client's.
+     */
+    struct wsproxy_side_stats client;
+    /**
+     * The upstream's.
+     */
+    struct wsproxy_side_stats upstream;
+    /**
+     * The side whose close frame came first; 0 if none came.
+     */
+    int32_t first_close;
+    /**
+     * Always 0.
+     */
+    int32_t reserved;
+} wsproxy_session_stats;
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/**
+ * The version of the library, as "0.1.0". Static.
+ */
+const char *wsproxy_version(void);
+
+/**
+ * The number of the library's ABI; WSPROXY_ABI is that of the header.
+ */
+int wsproxy_abi(void);
+
+/**
+ * Whether a host compiled with this WSPROXY_ABI can use the library that it found.
+ *
+ * Returns WSPROXY_OK, or WSPROXY_ERR_UNSUPPORTED: then call nothing else.
+ */
+int wsproxy_check_abi(int abi);
+
+/**
+ * What a result means, in a few words. Static; "unknown result" for numbers that are none. What exactly went
+ * wrong is told by `wsproxy_error`.
+ */
+const char *wsproxy_strerror(int result);
+
+/**
+ * "client" or "upstream"; "unknown" for other numbers. Static.
+ */
+const char *wsproxy_side_name(int side);
+
+/**
+ * "text", "binary", "continuation", "close", "ping" or "pong"; "unknown" for other numbers. Static.
+ */
+const char *wsproxy_kind_name(int kind);
+
+/**
+ * Hands the log of the library, up to `max_level` (WSPROXY_LOG_OFF to WSPROXY_LOG_TRACE), to `callback`, for the
+ * whole process. NULL, or WSPROXY_LOG_OFF, silences it; that is the start.
+ *
+ * `userdata` is handed to the callback and must live until a later call of this function has returned: then the
+ * callback before does not run any more. Any thread may call this, except from inside the callback.
+ *
+ * Returns WSPROXY_OK; WSPROXY_ERR_ARGUMENT for another level; WSPROXY_ERR_STATE from inside the callback, or when
+ * the process has another logger (a host in Rust). After a failure nothing was changed.
+ */
+int wsproxy_log(int max_level, wsproxy_log_callback callback, void *userdata);
+
+/**
+ * A new configuration with the defaults.
+ *
+ * Returns a configuration that `wsproxy_config_free` frees; NULL only if the library failed in itself.
+ *
+ * All setters: `config` is borrowed, strings are copied. They return WSPROXY_OK, or WSPROXY_ERR_ARGUMENT for
+ * NULL and for values that they do not take; then nothing was changed, `wsproxy_config_error` has the words, and
+ * everything is still allowed. Any thread may call them. They do not touch sessions that exist.
+ */
+struct wsproxy_config *wsproxy_config_new(void);
+
+/**
+ * Frees a configuration. Sessions made with it keep their settings. NULL is allowed.
+ *
+ * No other thread may be using `config`, and nothing is allowed with it afterwards.
+ */
+void wsproxy_config_free(struct wsproxy_config *config);
+
+/**
+ * The words of the last refused setter: "" if there was none, a fixed text for NULL; never NULL.
+ *
+ * The text belongs to the configuration and is good until its next refused setter, or until it is freed.
+ */
+const char *wsproxy_config_error(const struct wsproxy_config *config);
+
+/**
+ * Where hooks run: one of the WSPROXY_SERIAL, WSPROXY_CONCURRENT, WSPROXY_CALLER. Default: WSPROXY_SERIAL.
+ */
+int wsproxy_config_set_policy(struct wsproxy_config *config, int policy);
+
+/**
+ * Whether fragments from `side` (or WSPROXY_BOTH) are joined, so that the hook sees whole messages: 1 or 0.
+ * Default: 0, each fragment is shown and forwarded at once.
+ */
+int wsproxy_config_set_aggregate(struct wsproxy_config *config, int side, int on);
+
+/**
+ * The largest payload of one frame from `side` (or WSPROXY_BOTH), in bytes, at least 1. Default: 16 MiB.
+ * A larger one ends the session with 1009.
+ */
+int wsproxy_config_set_max_frame_size(struct wsproxy_config *config, int side, uint64_t bytes);
+
+/**
+ * The largest message from `side` (or WSPROXY_BOTH), all fragments together, in bytes, at least 1. Default:
+ * 64 MiB. A larger one ends the session with 1009.
+ */
+int wsproxy_config_set_max_message_size(struct wsproxy_config *config, int side, uint64_t bytes);
+
+/**
+ * The most fragments of one message from `side` (or WSPROXY_BOTH), at least 1. Default: 1048576. More end the
+ * session with 1009.
+ */
+int wsproxy_config_set_max_fragments(struct wsproxy_config *config, int side, uint64_t count);
+
+/**
+ * Whether text from the peers is checked to be UTF-8: 1 or 0. Default: 1, other text ends the session with 1007.
+ */
+int wsproxy_config_set_check_utf8(struct wsproxy_config *config, int on);
+
+/**
+ * How long the client's request may take, and how long the upstream's name, connection and answer together, in
+ * milliseconds, at least 1. Default: 10000.
+ */
+int wsproxy_config_set_connect_timeout(struct wsproxy_config *config, int64_t ms);
+
+/**
+ * How long both directions may be silent before the session ends with 1001, in milliseconds; 0 is for ever.
+ * Default: 120000.
+ */
+int wsproxy_config_set_idle_timeout(struct wsproxy_config *config, int64_t ms);
+
+/**
+ * How long a peer may take nothing of what is to be sent to it, in milliseconds; 0 is for ever. Default: 30000.
+ */
+int wsproxy_config_set_write_timeout(struct wsproxy_config *config, int64_t ms);
+
+/**
+ * How long the closing handshake may take before the connections are cut, in milliseconds, at least 1. Default:
+ * 10000.
+ */
+int wsproxy_config_set_close_timeout(struct wsproxy_config *config, int64_t ms);
+
+/**
+ * How often the library pings each peer by itself, in milliseconds; 0 is never. Default: 0. The answers to
+ * these pings are not forwarded.
+ */
+int wsproxy_config_set_keepalive_interval(struct wsproxy_config *config, int64_t ms);
+
+/**
+ * Adds a header to the request that goes upstream, beside any of the same name.
+ *
+ * CR, LF and other bytes that cannot stand in a header, and names that are the handshake's own, are refused.
+ */
+int wsproxy_config_add_header(struct wsproxy_config *config, const char *name, const char *value);
+
+/**
+ * Sets a header of the request that goes upstream, in place of any of the same name from the client.
+ *
+ * CR, LF and other bytes that cannot stand in a header, and names that are the handshake's own, are refused.
+ */
+int wsproxy_config_set_header(struct wsproxy_config *config, const char *name, const char *value);
+
+/**
+ * Keeps a header of the client's from going upstream.
+ */
+int wsproxy_config_remove_header(struct wsproxy_config *config, const char *name);
+
+/**
+ * Adds a subprotocol to those offered upstream when there is no client's request to take them from.
+ */
+int wsproxy_config_add_subprotocol(struct wsproxy_config *config, const char *name);
+
+/**
+ * Whether X-Forwarded-For, -Proto and -Host go upstream: 1 or 0. Default: 0.
+ */
+int wsproxy_config_set_forwarded(struct wsproxy_config *config, int on);
+
+/**
+ * Adds an origin that clients may come from, as `https://example.com`; others are answered 403. Default: every
+ * origin is allowed.
+ */
+int wsproxy_config_add_origin(struct wsproxy_config *config, const char *origin);
+
+/**
+ * How many bytes of frames given to `wsproxy_send` may wait for one side, at least 1; a single frame of any size
+ * may always wait. Default: 1 MiB.
+ */
+int wsproxy_config_set_send_queue(struct wsproxy_config *config, uint64_t bytes);
+
+/**
+ * The stack of each thread that the library starts, in bytes, at least 65536. Hooks run on it under WSPROXY_SERIAL
+ * and WSPROXY_CONCURRENT. Default: 262144.
+ */
+int wsproxy_config_set_thread_stack_size(struct wsproxy_config *config, uint64_t bytes);
+
+/**
+ * A new session with the settings that `config` has now; NULL means the defaults.
+ *
+ * `config` is borrowed for the call. Returns a session that `wsproxy_free` frees; NULL only if the system has no
+ * random numbers or the library failed in itself. Any thread.
+ */
+struct wsproxy *wsproxy_new(const struct wsproxy_config *config);
+
+/**
+ * Gives the library what the host has already read of the client's request, from its first byte. Before
+ * `wsproxy_connect` or `wsproxy_connect_client`, which read the rest of it, if any, from the socket.
+ *
+ * `data` is copied; NULL if `len` is 0. The last call of this or `wsproxy_set_client_upgraded` counts. Returns
+ * WSPROXY_OK, WSPROXY_ERR_ARGUMENT, or WSPROXY_ERR_STATE once the client is connected. After a failure nothing was
+ * changed.
+ */
+int wsproxy_set_client_head(struct wsproxy *p, const void *data, size_t len);
+
+/**
+ * Says that the host has done the client's handshake itself, its answer included. `early` is what it has read
+ * after the request. Before `wsproxy_connect` or `wsproxy_connect_client`, which then send and read no HTTP on the
+ * client's side.
+ *
+ * `early` is copied; NULL if `len` is 0. The last call of this or `wsproxy_set_client_head` counts. Returns
+ * WSPROXY_OK, WSPROXY_ERR_ARGUMENT, or WSPROXY_ERR_STATE once the client is connected. After a failure nothing was
+ * changed.
+ */
+int wsproxy_set_client_upgraded(struct wsproxy *p, const void *early, size_t len);
+
+/**
+ * Does both handshakes: reads the client's request, connects to the upstream at `url` (`ws://host[:port][/path]`),
+ * and only then answers the client. A path or query in `url` is used as it stands; without one the client's is.
+ *
+ * `client_fd` is duplicated: the host closes its own, best as soon as this has returned. `url` is borrowed for the
+ * call. Blocks up to the connect timeout; `wsproxy_stop` on another thread ends it.
+ *
+ * Returns WSPROXY_OK;
+ * WSPROXY_ERR_ARGUMENT (NULL, no open socket, a URL that is none), WSPROXY_ERR_STATE (connected before) and
+ * WSPROXY_ERR_UNSUPPORTED (`wss://`): nothing was changed, and the call may be made again;
+ * WSPROXY_ERR_REQUEST: the client's request is no handshake, and was answered with an HTTP error;
+ * WSPROXY_ERR_REFUSED, WSPROXY_ERR_UNREACHABLE, WSPROXY_ERR_TIMEOUT, WSPROXY_ERR_GONE, WSPROXY_ERR_IO: the client was
+ * answered with the upstream's refusal, or with 502 or 504, if it was still there (`wsproxy_http_status`);
+ * WSPROXY_ERR_STOPPED: `wsproxy_stop` or `wsproxy_free` was called.
+ * After those the connections are closed, and nothing is left to do but to read the words and free the session.
+ */
+int wsproxy_connect(struct wsproxy *p, int client_fd, const char *url);
+
+/**
+ * The upstream's half of `wsproxy_connect`. The halves may be called in either order, one at a time; without a
+ * client's request at hand the upstream gets the headers and subprotocols of the configuration.
+ *
+ * Pointers and results are those of `wsproxy_connect`. After a failure other than WSPROXY_ERR_STOPPED the call may be
+ * made again, with another URL too; the client was told nothing.
+ */
+int wsproxy_connect_upstream(struct wsproxy *p, const char *url);
+
+/**
+ * The client's half of `wsproxy_connect`: the client is answered at once, with the upstream's subprotocol if that
+ * was connected before.
+ *
+ * Pointers, results and what is allowed after a failure are those of `wsproxy_connect`.
+ */
+int wsproxy_connect_client(struct wsproxy *p, int client_fd);
+
+/**
+ * Relays frames both ways and shows each to `on_frame`, until the session has ended. Once per session, after both
+ * handshakes. NULL for `on_frame` relays without a hook.
+ *
+ * `userdata` is handed to the hook; it and the hook are not used after this has returned. Blocks until the end;
+ * then both connections are closed and the library's threads are gone.
+ *
+ * Returns WSPROXY_OK after an orderly end (a closing handshake, WSPROXY_END, `wsproxy_stop`, `wsproxy_free`);
+ * WSPROXY_ERR_ARGUMENT (NULL) and WSPROXY_ERR_STATE (not connected on both sides, or executed before): nothing was
+ * changed;
+ * WSPROXY_ERR_PROTOCOL, WSPROXY_ERR_LIMIT, WSPROXY_ERR_GONE, WSPROXY_ERR_TIMEOUT, WSPROXY_ERR_IO: what a peer or the
+ * system did (`wsproxy_error_fault`);
+ * WSPROXY_ERR_HOOK.
+ * After those nothing is left to do but to read the words and the statistics and free the session.
+ */
+int wsproxy_execute(struct wsproxy *p, wsproxy_on_frame on_frame, void *userdata);
+
+/**
+ * Ends the session in an orderly way: both sides get a close frame with `code` and `reason`, and `wsproxy_execute`
+ * returns within the close timeout. A handshake in progress, or one that is still to come, is given up and returns
+ * WSPROXY_ERR_STOPPED.
+ *
+ * `code` may be WSPROXY_CLOSE_ABSENT; codes that must not be on the wire are mapped: 1005 to no code, others to
+ * 1011. `reason` is copied: UTF-8, at most 123 bytes, NULL if `reason_len` is 0. Never blocks. Any thread, inside
+ * the hook too, at any time before `wsproxy_free`.
+ *
+ * Returns WSPROXY_OK, or WSPROXY_ERR_ARGUMENT: then nothing was changed. The first stop counts.
+ */
+int wsproxy_stop(struct wsproxy *p, int code, const char *reason, size_t reason_len);
+
+/**
+ * Sends a frame of the host's own to `side`: WSPROXY_TEXT, WSPROXY_BINARY, WSPROXY_PING or WSPROXY_PONG. It is not
+ * shown to the hook; sent from inside the hook, it goes before the frame that the hook is looking at. Data waits
+ * for the end of a message under way, pings and pongs go between fragments.
+ *
+ * `data` is copied; NULL if `len` is 0. Never blocks. Any thread, inside the hook too, while the session runs.
+ *
+ * Returns WSPROXY_OK: it will be sent, unless the session ends first; WSPROXY_ERR_ARGUMENT (another side or kind,
+ * text that is not UTF-8, more than 125 bytes in a ping or pong); WSPROXY_ERR_STATE (not connected, or ended);
+ * WSPROXY_ERR_AGAIN (too much is waiting). After a failure nothing was changed.
+ */
+int wsproxy_send(struct wsproxy *p, int side, int kind, const void *data, size_t len);
+
+/**
+ * The words of the calling thread's last failed call with this session, or, if it had none, of the last failed
+ * call of any thread: whose fault it was, a colon, what was wrong. "" if nothing failed; a fixed text for NULL;
+ * never NULL.
+ *
+ * The text belongs to the session and is good until the calling thread's next call with this session. Any thread,
+ * inside the hook too.
+ */
+const char *wsproxy_error(const struct wsproxy *p);
+
+/**
+ * Whose fault the failure was that `wsproxy_error` tells of: one of the WSPROXY_FAULT_ numbers. For NULL
+ * WSPROXY_FAULT_HOST. Any thread.
+ */
+int wsproxy_error_fault(const struct wsproxy *p);
+
+/**
+ * The HTTP status of a handshake that failed: the upstream's refusal, or what the client was answered. 0 if there
+ * is none. Any thread.
+ */
+int wsproxy_http_status(const struct wsproxy *p);
+
+/**
+ * The subprotocol that the upstream chose; NULL if none. Any thread.
+ *
+ * The text belongs to the session and is good until `wsproxy_free`.
+ */
+const char *wsproxy_subprotocol(const struct wsproxy *p);
+
+/**
+ * Frees a session, in whatever state. NULL is allowed.
+ *
+ * A call in progress (from inside its hook, or on another thread) is stopped as by `wsproxy_stop` with 1001; the
+ * memory goes when it returns. No new call with `p` is allowed afterwards, except inside the hook that is running.
+ */
+void wsproxy_free(struct wsproxy *p);
+
+/**
+ * Replaces the payload of a frame; on a close frame its reason. Inside the hook only.
+ *
+ * `data` is copied, and may be a part of the present payload. Afterwards `frame->payload` and
+ * `frame->payload_len` tell the new one, and the old pointer is dead.
+ *
+ * Returns WSPROXY_OK; WSPROXY_ERR_ARGUMENT for NULL, for more than 125 bytes in a control frame or 123 in a close
+ * reason, and for text that is not UTF-8; WSPROXY_ERR_STATE outside the hook of this frame. After a failure
+ * nothing was changed.
+ */
+int wsproxy_frame_set_payload(struct wsproxy_frame *frame, const void *data, size_t len);
+
+/**
+ * Replaces the code of a close frame; WSPROXY_CLOSE_ABSENT takes it away. Inside the hook only.
+ *
+ * Codes that must not be on the wire are mapped: 1005 to no code, others to 1011.
+ *
+ * Returns WSPROXY_OK; WSPROXY_ERR_ARGUMENT for NULL, for other frames and for numbers that are no code;
+ * WSPROXY_ERR_STATE outside the hook of this frame. After a failure nothing was changed.
+ */
+int wsproxy_frame_set_code(struct wsproxy_frame *frame, int code);
+
+/**
+ * Says what WSPROXY_END sends to `side` (or WSPROXY_BOTH); without it, 1000 goes to both. Inside the hook only; it
+ * ends nothing by itself.
+ *
+ * `code` may be WSPROXY_CLOSE_ABSENT, then without a reason; codes that must not be on the wire are mapped: 1005 to
+ * no code, others to 1011. `reason` is copied: UTF-8, at most 123 bytes, NULL if `reason_len` is 0.
+ *
+ * Returns WSPROXY_OK; WSPROXY_ERR_ARGUMENT for NULL, another side, code or reason; WSPROXY_ERR_STATE outside the
+ * hook of this frame. After a failure nothing was changed.
+ */
+int wsproxy_frame_set_end(struct wsproxy_frame *frame, int side, int code, const char *reason, size_t reason_len);
+
+/**
+ * Counts what has passed so far. Any thread, at any time, inside the hook too.
+ *
+ * `out` is filled, up to `out_size`, which is `sizeof *out`: of a struct that is longer than this library's the
+ * rest is set to 0. Returns WSPROXY_OK, or WSPROXY_ERR_ARGUMENT for NULL and for size 0; then nothing was
+ * written.
+ */
+int wsproxy_stats(const struct wsproxy *p, struct wsproxy_session_stats *out, size_t out_size);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* WSPROXY_H */

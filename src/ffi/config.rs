@@ -1,0 +1,423 @@
+//! `wsproxy_config_*`: every setting, one function each.
+//!
+//! Theory: a configuration is an `Arc<Config>` behind a lock. A setter works on a copy and puts it in place only
+//! when all of it went well, so a refused value changes nothing, and sessions keep what they started with.
+
+use std::ffi::{c_char, c_int, CString};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::incoming::{c_bytes, c_string, c_text, milliseconds, switch};
+use super::{constants, guard};
+use crate::error::{Error, Result};
+use crate::{Config, Side};
+
+/// Settings, shared by any number of sessions and threads. Opaque.
+pub struct wsproxy_config {
+    state: Mutex<State>,
+}
+
+struct State {
+    config: Arc<Config>,
+    error: CString,
+}
+
+impl wsproxy_config {
+    /// The settings as they are now.
+    pub(super) fn snapshot(&self) -> Arc<Config> {
+        Arc::clone(&self.state.lock().config)
+    }
+
+    fn change(&self, setter: impl FnOnce(&mut Config) -> Result<()>) -> Result<()> {
+        let mut state = self.state.lock();
+        let mut config = Config::clone(&state.config);
+        match guard::catch(Err, || setter(&mut config)) {
+            Ok(()) => state.config = Arc::new(config),
+            Err(error) => {
+                state.error = c_string(&error.to_string());
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+}
+
+unsafe fn change(
+    config: *mut wsproxy_config,
+    setter: impl FnOnce(&mut Config) -> Result<()>,
+) -> c_int {
+    guard::code(|| {
+        // SAFETY: the caller's promise: NULL, or a configuration that was not freed.
+        let config = unsafe { config.as_ref() }
+            .ok_or_else(|| Error::argument("the configuration is NULL"))?;
+        config.change(setter)
+    })
+}
+
+unsafe fn change_sides(
+    config: *mut wsproxy_config,
+    side: c_int,
+    mut setter: impl FnMut(&mut Config, Side) -> Result<()>,
+) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        change(config, |config| {
+            constants::sides(side)?.iter().try_for_each(|side| setter(config, *side))
+        })
+    }
+}
+
+/// A new configuration with the defaults.
+///
+/// Returns a configuration that `wsproxy_config_free` frees; NULL only if the library failed in itself.
+///
+/// All setters: `config` is borrowed, strings are copied. They return WSPROXY_OK, or WSPROXY_ERR_ARGUMENT for
+/// NULL and for values that they do not take; then nothing was changed, `wsproxy_config_error` has the words, and
+/// everything is still allowed. Any thread may call them. They do not touch sessions that exist.
+#[no_mangle]
+pub extern "C" fn wsproxy_config_new() -> *mut wsproxy_config {
+    guard::catch(
+        |_| std::ptr::null_mut(),
+        || {
+            let state = State { config: Arc::new(Config::new()), error: CString::default() };
+            Box::into_raw(Box::new(wsproxy_config { state: Mutex::new(state) }))
+        },
+    )
+}
+
+/// Frees a configuration. Sessions made with it keep their settings. NULL is allowed.
+///
+/// No other thread may be using `config`, and nothing is allowed with it afterwards.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_config_free(config: *mut wsproxy_config) {
+    guard::catch(drop, || {
+        if !config.is_null() {
+            // SAFETY: the caller's promise: it came from `wsproxy_config_new` and was not freed before.
+            drop(unsafe { Box::from_raw(config) });
+        }
+    });
+}
+
+/// The words of the last refused setter: "" if there was none, a fixed text for NULL; never NULL.
+///
+/// The text belongs to the configuration and is good until its next refused setter, or until it is freed.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_config_error(config: *const wsproxy_config) -> *const c_char {
+    guard::catch(
+        |_| c"".as_ptr(),
+        || {
+            // SAFETY: the caller's promise: NULL, or a configuration that was not freed.
+            match unsafe { config.as_ref() } {
+                Some(config) => config.state.lock().error.as_ptr(),
+                None => c"host: the configuration is NULL".as_ptr(),
+            }
+        },
+    )
+}
+
+/// Where hooks run: one of the WSPROXY_SERIAL, WSPROXY_CONCURRENT, WSPROXY_CALLER. Default: WSPROXY_SERIAL.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_config_set_policy(
+    config: *mut wsproxy_config,
+    policy: c_int,
+) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        change(config, |config| {
+            config.policy(constants::policy(policy)?);
+            Ok(())
+        })
+    }
+}
+
+/// Whether fragments from `side` (or WSPROXY_BOTH) are joined, so that the hook sees whole messages: 1 or 0.
+/// Default: 0, each fragment is shown and forwarded at once.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_config_set_aggregate(
+    config: *mut wsproxy_config,
+    side: c_int,
+    on: c_int,
+) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        change_sides(config, side, |config, side| {
+            config.aggregate(side, switch(on)?);
+            Ok(())
+        })
+    }
+}
+
+/// The largest payload of one frame from `side` (or WSPROXY_BOTH), in bytes, at least 1. Default: 16 MiB.
+/// A larger one ends the session with 1009.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_config_set_max_frame_size(
+    config: *mut wsproxy_config,
+    side: c_int,
+    bytes: u64,
+) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        change_sides(config, side, |config, side| {
+            config.max_frame_size(side, bytes)?;
+            Ok(())
+        })
+    }
+}
+
+/// The largest message from `side` (or WSPROXY_BOTH), all fragments together, in bytes, at least 1. Default:
+/// 64 MiB. A larger one ends the session with 1009.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_config_set_max_message_size(
+    config: *mut wsproxy_config,
+    side: c_int,
+    bytes: u64,
+) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        change_sides(config, side, |config, side| {
+            config.max_message_size(side, bytes)?;
+            Ok(())
+        })
+    }
+}
+
+/// The most fragments of one message from `side` (or WSPROXY_BOTH), at least 1. Default: 1048576. More end the
+/// session with 1009.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_config_set_max_fragments(
+    config: *mut wsproxy_config,
+    side: c_int,
+    count: u64,
+) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        change_sides(config, side, |config, side| {
+            config.max_fragments(side, count)?;
+            Ok(())
+        })
+    }
+}
+
+/// Whether text from the peers is checked to be UTF-8: 1 or 0. Default: 1, other text ends the session with 1007.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_config_set_check_utf8(
+    config: *mut wsproxy_config,
+    on: c_int,
+) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        change(config, |config| {
+            config.check_utf8(switch(on)?);
+            Ok(())
+        })
+    }
+}
+
+/// How long the client's request may take, and how long the upstream's name, connection and answer together, in
+/// milliseconds, at least 1. Default: 10000.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_config_set_connect_timeout(
+    config: *mut wsproxy_config,
+    ms: i64,
+) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        change(config, |config| {
+            config.connect_timeout(milliseconds(ms)?)?;
+            Ok(())
+        })
+    }
+}
+
+/// How long both directions may be silent before the session ends with 1001, in milliseconds; 0 is for ever.
+/// Default: 120000.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_config_set_idle_timeout(
+    config: *mut wsproxy_config,
+    ms: i64,
+) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        change(config, |config| {
+            config.idle_timeout(milliseconds(ms)?);
+            Ok(())
+        })
+    }
+}
+
+/// How long a peer may take nothing of what is to be sent to it, in milliseconds; 0 is for ever. Default: 30000.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_config_set_write_timeout(
+    config: *mut wsproxy_config,
+    ms: i64,
+) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        change(config, |config| {
+            config.write_timeout(milliseconds(ms)?);
+            Ok(())
+        })
+    }
+}
+
+/// How long the closing handshake may take before the connections are cut, in milliseconds, at least 1. Default:
+/// 10000.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_config_set_close_timeout(
+    config: *mut wsproxy_config,
+    ms: i64,
+) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        change(config, |config| {
+            config.close_timeout(milliseconds(ms)?)?;
+            Ok(())
+        })
+    }
+}
+
+/// How often the library pings each peer by itself, in milliseconds; 0 is never. Default: 0. The answers to
+/// these pings are not forwarded.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_config_set_keepalive_interval(
+    config: *mut wsproxy_config,
+    ms: i64,
+) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        change(config, |config| {
+            config.keepalive_interval(milliseconds(ms)?);
+            Ok(())
+        })
+    }
+}
+
+/// Adds a header to the request that goes upstream, beside any of the same name.
+///
+/// CR, LF and other bytes that cannot stand in a header, and names that are the handshake's own, are refused.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_config_add_header(
+    config: *mut wsproxy_config,
+    name: *const c_char,
+    value: *const c_char,
+) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        change(config, |config| {
+            config.add_header(c_text("header name", name)?, c_bytes("header value", value)?)?;
+            Ok(())
+        })
+    }
+}
+
+/// Sets a header of the request that goes upstream, in place of any of the same name from the client.
+///
+/// CR, LF and other bytes that cannot stand in a header, and names that are the handshake's own, are refused.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_config_set_header(
+    config: *mut wsproxy_config,
+    name: *const c_char,
+    value: *const c_char,
+) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        change(config, |config| {
+            config.set_header(c_text("header name", name)?, c_bytes("header value", value)?)?;
+            Ok(())
+        })
+    }
+}
+
+/// Keeps a header of the client's from going upstream.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_config_remove_header(
+    config: *mut wsproxy_config,
+    name: *const c_char,
+) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        change(config, |config| {
+            config.remove_header(c_text("header name", name)?)?;
+            Ok(())
+        })
+    }
+}
+
+/// Adds a subprotocol to those offered upstream when there is no client's request to take them from.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_config_add_subprotocol(
+    config: *mut wsproxy_config,
+    name: *const c_char,
+) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        change(config, |config| {
+            config.subprotocol(c_text("subprotocol", name)?)?;
+            Ok(())
+        })
+    }
+}
+
+/// Whether X-Forwarded-For, -Proto and -Host go upstream: 1 or 0. Default: 0.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_config_set_forwarded(
+    config: *mut wsproxy_config,
+    on: c_int,
+) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        change(config, |config| {
+            config.forwarded(switch(on)?);
+            Ok(())
+        })
+    }
+}
+
+/// Adds an origin that clients may come from, as `https://example.com`; others are answered 403. Default: every
+/// origin is allowed.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_config_add_origin(
+    config: *mut wsproxy_config,
+    origin: *const c_char,
+) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        change(config, |config| {
+            config.allow_origin(c_text("origin", origin)?)?;
+            Ok(())
+        })
+    }
+}
+
+/// How many bytes of frames given to `wsproxy_send` may wait for one side, at least 1; a single frame of any size
+/// may always wait. Default: 1 MiB.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_config_set_send_queue(
+    config: *mut wsproxy_config,
+    bytes: u64,
+) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        change(config, |config| {
+            config.send_queue(bytes)?;
+            Ok(())
+        })
+    }
+}
+
+/// The stack of each thread that the library starts, in bytes, at least 65536. Hooks run on it under WSPROXY_SERIAL
+/// and WSPROXY_CONCURRENT. Default: 262144.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_config_set_thread_stack_size(
+    config: *mut wsproxy_config,
+    bytes: u64,
+) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        change(config, |config| {
+            config.thread_stack_size(bytes)?;
+            Ok(())
+        })
+    }
+}

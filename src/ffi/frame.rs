@@ -1,0 +1,302 @@
+//! The hook of a C host: shows a frame as a struct, lets it be changed, reads the verdict.
+//!
+//! Theory: the struct that the host sees is the first field of a [`Shown`], which knows the Rust [`Frame`] behind
+//! it. Each thread keeps a list of the frames it is showing (a hook may run another session on its own thread).
+//! The `wsproxy_frame_*` functions look their pointer up there, so that one kept beyond the hook, a copy, or one
+//! carried to another thread is an error and not a stray write.
+
+use std::cell::{Cell, RefCell, UnsafeCell};
+use std::ffi::{c_char, c_int, c_void};
+use std::ops::Range;
+use std::ptr::NonNull;
+
+use super::constants::{
+    close_code, close_number, kind_number, side_number, sides, wsproxy_verdict,
+};
+use super::session::wsproxy;
+use super::{guard, incoming};
+use crate::error::{Error, Result};
+use crate::{Close, Frame, Kind, PerSide, Verdict};
+
+/// A frame, lent to the hook until it returns. Read-only: the functions `wsproxy_frame_*` change it. May grow at
+/// its end.
+#[repr(C)]
+pub struct wsproxy_frame {
+    /// The side it came from: WSPROXY_CLIENT or WSPROXY_UPSTREAM.
+    pub from: i32,
+    /// What it is: WSPROXY_TEXT and so on.
+    pub kind: i32,
+    /// 1 if it is the last or only fragment of its message, else 0; 1 on control frames.
+    pub fin: i32,
+    /// On a close frame its code, or WSPROXY_CLOSE_ABSENT; 0 on others.
+    pub code: i32,
+    /// The payload, unmasked, not NUL-terminated; on a close frame the reason.
+    pub payload: *const u8,
+    /// Its length in bytes.
+    pub payload_len: usize,
+}
+
+/// Looks at one frame and returns WSPROXY_FORWARD, WSPROXY_DROP or WSPROXY_END; anything else is a failed hook:
+/// both sides get close 1011 and `wsproxy_execute` returns WSPROXY_ERR_HOOK.
+///
+/// `frame` is lent until the hook returns; `userdata` is what `wsproxy_execute` was given. Where the hook runs
+/// is told by the policy. It may call `wsproxy_send`, `wsproxy_stop`, `wsproxy_stats`, `wsproxy_error`,
+/// `wsproxy_free` and the functions `wsproxy_frame_*`. It may not unwind (no C++ exception, no longjmp out of it).
+pub type wsproxy_on_frame = Option<
+    unsafe extern "C-unwind" fn(
+        p: *mut wsproxy,
+        frame: *mut wsproxy_frame,
+        userdata: *mut c_void,
+    ) -> c_int,
+>;
+
+type OnFrame = unsafe extern "C-unwind" fn(*mut wsproxy, *mut wsproxy_frame, *mut c_void) -> c_int;
+
+/// The host's function with what it is to be handed.
+pub(super) struct Hook {
+    on_frame: OnFrame,
+    session: *mut wsproxy,
+    userdata: *mut c_void,
+}
+
+// SAFETY: the pointers are only handed back to the host's function, which the host promises to be callable where
+// the policy it chose runs it. The session behind `session` is alive as long as the call of `wsproxy_execute`
+// that owns this.
+unsafe impl Send for Hook {}
+// SAFETY: as above; nothing in it is ever changed.
+unsafe impl Sync for Hook {}
+
+impl Hook {
+    pub(super) fn new(on_frame: OnFrame, session: *mut wsproxy, userdata: *mut c_void) -> Self {
+        Hook { on_frame, session, userdata }
+    }
+
+    /// Shows `frame` to the host and reads its verdict.
+    pub(super) fn show(&self, frame: &mut Frame<'_>) -> Verdict {
+        let shown = Shown::new(frame, self.session);
+        let listed = Listed::new(&shown);
+        // SAFETY: the host's promise about its function; `shown` stays where it is until the call is over.
+        let verdict = unsafe { (self.on_frame)(self.session, shown.public.get(), self.userdata) };
+        drop(listed);
+        shown.verdict(verdict)
+    }
+}
+
+/// A frame while the hook looks at it.
+#[repr(C)]
+struct Shown {
+    public: UnsafeCell<wsproxy_frame>,
+    /// The Rust frame; its lifetime is erased, `Listed` ends before it.
+    frame: NonNull<Frame<'static>>,
+    session: *mut wsproxy,
+    /// What WSPROXY_END is to send.
+    end: RefCell<Option<PerSide<Close>>>,
+    /// The frame that this thread was showing when it began to show this one.
+    outer: *const Shown,
+}
+
+thread_local! {
+    /// The frame that this thread is showing.
+    static SHOWN: Cell<*const Shown> = const { Cell::new(std::ptr::null()) };
+}
+
+/// Keeps a frame on its thread's list.
+struct Listed<'a>(&'a Shown);
+
+impl<'a> Listed<'a> {
+    fn new(shown: &'a Shown) -> Self {
+        SHOWN.set(shown);
+        Listed(shown)
+    }
+}
+
+impl Drop for Listed<'_> {
+    fn drop(&mut self) {
+        SHOWN.set(self.0.outer);
+    }
+}
+
+impl Shown {
+    fn new(frame: &mut Frame<'_>, session: *mut wsproxy) -> Self {
+        let public = wsproxy_frame {
+            from: side_number(frame.from()),
+            kind: kind_number(frame.kind()),
+            fin: i32::from(frame.fin()),
+            code: code_number(frame),
+            payload: frame.payload().as_ptr(),
+            payload_len: frame.payload().len(),
+        };
+        Shown {
+            public: public.into(),
+            frame: NonNull::from(frame).cast(),
+            session,
+            end: RefCell::default(),
+            outer: SHOWN.get(),
+        }
+    }
+
+    fn verdict(self, number: c_int) -> Verdict {
+        match number {
+            n if n == wsproxy_verdict::WSPROXY_FORWARD as c_int => Verdict::Forward,
+            n if n == wsproxy_verdict::WSPROXY_DROP as c_int => Verdict::Drop,
+            n if n == wsproxy_verdict::WSPROXY_END as c_int => match self.ends() {
+                Ok(PerSide { client, upstream }) => Verdict::End { client, upstream },
+                Err(error) => Verdict::Failed(error.message().to_owned()),
+            },
+            _ => Verdict::Failed(format!("the hook returned {number}, which is no verdict")),
+        }
+    }
+
+    fn ends(self) -> Result<PerSide<Close>> {
+        match self.end.into_inner() {
+            Some(end) => Ok(end),
+            None => normal_ends(),
+        }
+    }
+
+    fn set_payload(&self, data: *const c_void, len: usize) -> Result<()> {
+        // SAFETY: the host's promise about `data`.
+        let data = unsafe { incoming::bytes("payload", data, len) }?;
+        if self.is_within_payload(data.as_ptr_range()) {
+            // Written over while it is read: it needs a copy first.
+            let copy = data.to_vec();
+            return self.change(|frame| frame.set_payload(&copy));
+        }
+        self.change(|frame| frame.set_payload(data))
+    }
+
+    fn is_within_payload(&self, data: Range<*const u8>) -> bool {
+        // SAFETY: as in `change`.
+        let payload = unsafe { self.frame.as_ref() }.payload().as_ptr_range();
+        data.start < payload.end && payload.start < data.end
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Frame<'_>) -> Result<()>) -> Result<()> {
+        // SAFETY: we are on the thread that shows the frame, inside the hook, and nobody else touches it
+        // meanwhile: `show` holds the only reference, and no function called here calls back into the host.
+        let (frame, public) = unsafe { (&mut *self.frame.as_ptr(), &mut *self.public.get()) };
+        change(frame)?;
+        public.code = code_number(frame);
+        public.payload = frame.payload().as_ptr();
+        public.payload_len = frame.payload().len();
+        Ok(())
+    }
+
+    fn set_end(&self, side: c_int, code: c_int, reason: &str) -> Result<()> {
+        let sides = sides(side)?;
+        let close = match close_code(code)? {
+            Some(code) => Close::new(code, reason)?,
+            None if reason.is_empty() => Close::none(),
+            None => return Err(Error::argument("a close without a code cannot have a reason")),
+        };
+        let mut end = self.end.borrow_mut();
+        let end = match &mut *end {
+            Some(end) => end,
+            unset => unset.insert(normal_ends()?),
+        };
+        sides.iter().for_each(|side| *end.get_mut(*side) = close.clone());
+        Ok(())
+    }
+}
+
+/// What WSPROXY_END sends when the hook said nothing else.
+fn normal_ends() -> Result<PerSide<Close>> {
+    Ok(PerSide { client: Close::new(1000, "")?, upstream: Close::new(1000, "")? })
+}
+
+fn code_number(frame: &Frame<'_>) -> c_int {
+    match frame.kind() {
+        Kind::Close => close_number(frame.code()),
+        _ => 0,
+    }
+}
+
+/// Runs `body` with the frame behind `frame`, if this thread is showing it.
+unsafe fn shown(frame: *mut wsproxy_frame, body: impl FnOnce(&Shown) -> Result<()>) -> c_int {
+    guard::code(|| {
+        if frame.is_null() {
+            return Err(Error::argument("the frame is NULL"));
+        }
+        let shown = find(frame)
+            .ok_or_else(|| Error::state("this thread is not inside the hook of this frame"))?;
+        // SAFETY: it is on the list of this thread, so `show` has not returned.
+        let shown = unsafe { shown.as_ref() };
+        let result = guard::catch(Err, || body(shown));
+        if let Err(error) = &result {
+            // SAFETY: the session is alive while its hook runs.
+            unsafe { &*shown.session }.words.record(error);
+        }
+        result
+    })
+}
+
+fn find(frame: *mut wsproxy_frame) -> Option<NonNull<Shown>> {
+    let mut next = NonNull::new(SHOWN.get().cast_mut());
+    while let Some(shown) = next {
+        if std::ptr::eq(shown.as_ptr().cast::<wsproxy_frame>(), frame) {
+            return Some(shown);
+        }
+        // SAFETY: what is on the list is being shown, and so alive.
+        next = NonNull::new(unsafe { shown.as_ref() }.outer.cast_mut());
+    }
+    None
+}
+
+/// Replaces the payload of a frame; on a close frame its reason. Inside the hook only.
+///
+/// `data` is copied, and may be a part of the present payload. Afterwards `frame->payload` and
+/// `frame->payload_len` tell the new one, and the old pointer is dead.
+///
+/// Returns WSPROXY_OK; WSPROXY_ERR_ARGUMENT for NULL, for more than 125 bytes in a control frame or 123 in a close
+/// reason, and for text that is not UTF-8; WSPROXY_ERR_STATE outside the hook of this frame. After a failure
+/// nothing was changed.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_frame_set_payload(
+    frame: *mut wsproxy_frame,
+    data: *const c_void,
+    len: usize,
+) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe { shown(frame, |shown| shown.set_payload(data, len)) }
+}
+
+/// Replaces the code of a close frame; WSPROXY_CLOSE_ABSENT takes it away. Inside the hook only.
+///
+/// Codes that must not be on the wire are mapped: 1005 to no code, others to 1011.
+///
+/// Returns WSPROXY_OK; WSPROXY_ERR_ARGUMENT for NULL, for other frames and for numbers that are no code;
+/// WSPROXY_ERR_STATE outside the hook of this frame. After a failure nothing was changed.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_frame_set_code(frame: *mut wsproxy_frame, code: c_int) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        shown(frame, |shown| {
+            let code = close_code(code)?;
+            shown.change(|frame| frame.set_code(code))
+        })
+    }
+}
+
+/// Says what WSPROXY_END sends to `side` (or WSPROXY_BOTH); without it, 1000 goes to both. Inside the hook only; it
+/// ends nothing by itself.
+///
+/// `code` may be WSPROXY_CLOSE_ABSENT, then without a reason; codes that must not be on the wire are mapped: 1005 to
+/// no code, others to 1011. `reason` is copied: UTF-8, at most 123 bytes, NULL if `reason_len` is 0.
+///
+/// Returns WSPROXY_OK; WSPROXY_ERR_ARGUMENT for NULL, another side, code or reason; WSPROXY_ERR_STATE outside the
+/// hook of this frame. After a failure nothing was changed.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_frame_set_end(
+    frame: *mut wsproxy_frame,
+    side: c_int,
+    code: c_int,
+    reason: *const c_char,
+    reason_len: usize,
+) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        shown(frame, |shown| {
+            shown.set_end(side, code, incoming::text("close reason", reason, reason_len)?)
+        })
+    }
+}

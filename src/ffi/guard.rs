@@ -1,0 +1,111 @@
+//! The one guard of the C line: panics are caught, NULL is an error, results become codes, words are kept.
+//!
+//! Rule: every exported function is one call of a function in this file. Unwinding never crosses the line.
+
+use std::any::Any;
+use std::ffi::c_int;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::sync::Arc;
+
+use super::constants::{code_of, OK};
+use super::session::wsproxy;
+use crate::error::{Error, ErrorKind, Fault, Result};
+
+/// Runs `body`; a panic in it becomes the answer of `on_panic`.
+///
+/// Unwind safety: what a panic may leave half done is behind locks that do not poison, and each holder of one
+/// writes a whole new value or nothing.
+pub(super) fn catch<T>(on_panic: impl FnOnce(Error) -> T, body: impl FnOnce() -> T) -> T {
+    match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(answer) => answer,
+        Err(panic) => on_panic(bug(panic.as_ref())),
+    }
+}
+
+/// Runs `body` and turns its result into a code, for functions that have no handle to keep the words on.
+pub(super) fn code(body: impl FnOnce() -> Result<()>) -> c_int {
+    match catch(Err, body) {
+        Ok(()) => OK,
+        Err(error) => code_of(&error),
+    }
+}
+
+/// Runs `body` with the session behind `p`; keeps the words of its error there.
+///
+/// The session cannot vanish meanwhile: `body` works on a reference of its own, which is what makes
+/// `wsproxy_free` from inside the hook, or during `wsproxy_execute` on another thread, sound.
+pub(super) unsafe fn session(
+    p: *const wsproxy,
+    body: impl FnOnce(&wsproxy) -> Result<()>,
+) -> c_int {
+    code(|| {
+        // SAFETY: the caller's promise: NULL, or a handle of `wsproxy_new` that is still alive.
+        let session = unsafe { share(p) }?;
+        let result = catch(Err, || body(&session));
+        if let Err(error) = &result {
+            session.words.record(error);
+        }
+        result
+    })
+}
+
+/// Asks the session behind `p` something; NULL, or a panic, has the answer `otherwise`.
+pub(super) unsafe fn ask<T: Copy>(
+    p: *const wsproxy,
+    otherwise: T,
+    body: impl FnOnce(&wsproxy) -> T,
+) -> T {
+    catch(
+        |_| otherwise,
+        || {
+            // SAFETY: as in `session`.
+            unsafe { share(p) }.map_or(otherwise, |session| body(&session))
+        },
+    )
+}
+
+/// A further reference to the session behind `p`.
+unsafe fn share(p: *const wsproxy) -> Result<Arc<wsproxy>> {
+    if p.is_null() {
+        return Err(Error::argument("the session is NULL"));
+    }
+    // SAFETY: `p` came out of `Arc::into_raw` in `wsproxy_new`, and the count is at least one: the host's own
+    // reference, or that of the call whose hook we are in.
+    unsafe {
+        Arc::increment_strong_count(p);
+        Ok(Arc::from_raw(p))
+    }
+}
+
+fn bug(panic: &(dyn Any + Send)) -> Error {
+    let said = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no words");
+    Error::new(ErrorKind::Internal, Fault::System, format!("a bug in libwsproxy: {said}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_becomes_the_internal_error_with_its_words() {
+        let mut seen = None;
+        catch(|error| seen = Some(error), || panic!("the roof is on fire"));
+        let error = seen.expect("the panic was caught");
+        assert_eq!(error.kind(), ErrorKind::Internal);
+        assert_eq!(error.to_string(), "system: a bug in libwsproxy: the roof is on fire");
+        assert_eq!(code(|| panic!("{}", 7)), -15);
+    }
+
+    #[test]
+    fn null_is_an_argument_error_for_every_kind_of_guard() {
+        // SAFETY: NULL is allowed.
+        unsafe {
+            assert_eq!(session(std::ptr::null(), |_| Ok(())), -1);
+            assert_eq!(ask(std::ptr::null(), 7, |_| 8), 7);
+        }
+    }
+}

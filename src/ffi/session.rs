@@ -1,0 +1,344 @@
+//! `wsproxy`: one session, from its client's connection to its end.
+//!
+//! Theory: the handle is an `Arc`. The host holds one reference and every call in progress one more, so the host
+//! may free it inside the hook or while another thread is in `wsproxy_execute`: the memory goes with the last.
+
+use std::ffi::{c_char, c_int, c_void, CString};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::Mutex;
+
+use super::config::wsproxy_config;
+use super::constants::{self, close_code, fault_number, one_side};
+use super::frame::{wsproxy_on_frame, Hook};
+use super::guard;
+use super::incoming::{bytes, c_string, c_text, text};
+use super::words::Words;
+use crate::error::{Error, Result};
+use crate::{Client, Config, Proxy};
+
+/// "No status", for a stop without a close code (RFC 6455 section 7.4.1: never on the wire).
+const NO_STATUS: u16 = 1005;
+
+/// "Going away", for a session that is freed while it runs.
+const GOING_AWAY: u16 = 1001;
+
+/// One session. Opaque.
+pub struct wsproxy {
+    pub(super) proxy: Proxy,
+    pub(super) words: Words,
+    handover: Mutex<Handover>,
+    subprotocol: OnceLock<CString>,
+    freed: AtomicBool,
+}
+
+/// What the host has done with the client's connection before it hands it over.
+enum Handover {
+    /// Read nothing.
+    Fresh,
+    /// Read this much of the request.
+    Head(Vec<u8>),
+    /// Upgraded it, and read these bytes after it.
+    Upgraded(Vec<u8>),
+    /// It was handed over.
+    Over,
+}
+
+impl wsproxy {
+    /// Says how the client will be handed over; the last call counts.
+    fn prepare(&self, next: Handover) -> Result<()> {
+        let mut handover = self.handover.lock();
+        if matches!(*handover, Handover::Over) {
+            return Err(Error::state("the client's connection was handed over before"));
+        }
+        *handover = next;
+        Ok(())
+    }
+
+    /// The client behind `fd`; what was prepared stays, for another try if this one is refused.
+    fn client(&self, fd: c_int) -> Result<Client> {
+        let client = Client::duplicate_of(fd)?;
+        Ok(match &*self.handover.lock() {
+            Handover::Fresh | Handover::Over => client,
+            Handover::Head(head) => client.with_head(head.clone()),
+            Handover::Upgraded(early) => client.upgraded(early.clone()),
+        })
+    }
+
+    fn connected(&self) {
+        *self.handover.lock() = Handover::Over;
+    }
+}
+
+/// A new session with the settings that `config` has now; NULL means the defaults.
+///
+/// `config` is borrowed for the call. Returns a session that `wsproxy_free` frees; NULL only if the system has no
+/// random numbers or the library failed in itself. Any thread.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_new(config: *const wsproxy_config) -> *mut wsproxy {
+    guard::catch(
+        |_| std::ptr::null_mut(),
+        || {
+            // SAFETY: the caller's promise: NULL, or a configuration that was not freed.
+            let config = unsafe { config.as_ref() };
+            let config = config.map_or_else(|| Arc::new(Config::new()), wsproxy_config::snapshot);
+            let Ok(proxy) = Proxy::new(config) else { return std::ptr::null_mut() };
+            let session = wsproxy {
+                proxy,
+                words: Words::default(),
+                handover: Mutex::new(Handover::Fresh),
+                subprotocol: OnceLock::new(),
+                freed: AtomicBool::new(false),
+            };
+            Arc::into_raw(Arc::new(session)).cast_mut()
+        },
+    )
+}
+
+/// Gives the library what the host has already read of the client's request, from its first byte. Before
+/// `wsproxy_connect` or `wsproxy_connect_client`, which read the rest of it, if any, from the socket.
+///
+/// `data` is copied; NULL if `len` is 0. The last call of this or `wsproxy_set_client_upgraded` counts. Returns
+/// WSPROXY_OK, WSPROXY_ERR_ARGUMENT, or WSPROXY_ERR_STATE once the client is connected. After a failure nothing was
+/// changed.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_set_client_head(
+    p: *mut wsproxy,
+    data: *const c_void,
+    len: usize,
+) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        guard::session(p, |session| {
+            session.prepare(Handover::Head(bytes("request", data, len)?.to_vec()))
+        })
+    }
+}
+
+/// Says that the host has done the client's handshake itself, its answer included. `early` is what it has read
+/// after the request. Before `wsproxy_connect` or `wsproxy_connect_client`, which then send and read no HTTP on the
+/// client's side.
+///
+/// `early` is copied; NULL if `len` is 0. The last call of this or `wsproxy_set_client_head` counts. Returns
+/// WSPROXY_OK, WSPROXY_ERR_ARGUMENT, or WSPROXY_ERR_STATE once the client is connected. After a failure nothing was
+/// changed.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_set_client_upgraded(
+    p: *mut wsproxy,
+    early: *const c_void,
+    len: usize,
+) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        guard::session(p, |session| {
+            session.prepare(Handover::Upgraded(bytes("early data", early, len)?.to_vec()))
+        })
+    }
+}
+
+/// Does both handshakes: reads the client's request, connects to the upstream at `url` (`ws://host[:port][/path]`),
+/// and only then answers the client. A path or query in `url` is used as it stands; without one the client's is.
+///
+/// `client_fd` is duplicated: the host closes its own, best as soon as this has returned. `url` is borrowed for the
+/// call. Blocks up to the connect timeout; `wsproxy_stop` on another thread ends it.
+///
+/// Returns WSPROXY_OK;
+/// WSPROXY_ERR_ARGUMENT (NULL, no open socket, a URL that is none), WSPROXY_ERR_STATE (connected before) and
+/// WSPROXY_ERR_UNSUPPORTED (`wss://`): nothing was changed, and the call may be made again;
+/// WSPROXY_ERR_REQUEST: the client's request is no handshake, and was answered with an HTTP error;
+/// WSPROXY_ERR_REFUSED, WSPROXY_ERR_UNREACHABLE, WSPROXY_ERR_TIMEOUT, WSPROXY_ERR_GONE, WSPROXY_ERR_IO: the client was
+/// answered with the upstream's refusal, or with 502 or 504, if it was still there (`wsproxy_http_status`);
+/// WSPROXY_ERR_STOPPED: `wsproxy_stop` or `wsproxy_free` was called.
+/// After those the connections are closed, and nothing is left to do but to read the words and free the session.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_connect(
+    p: *mut wsproxy,
+    client_fd: c_int,
+    url: *const c_char,
+) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        guard::session(p, |session| {
+            let url = c_text("URL", url)?;
+            session.proxy.connect(session.client(client_fd)?, url)?;
+            session.connected();
+            Ok(())
+        })
+    }
+}
+
+/// The upstream's half of `wsproxy_connect`. The halves may be called in either order, one at a time; without a
+/// client's request at hand the upstream gets the headers and subprotocols of the configuration.
+///
+/// Pointers and results are those of `wsproxy_connect`. After a failure other than WSPROXY_ERR_STOPPED the call may be
+/// made again, with another URL too; the client was told nothing.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_connect_upstream(p: *mut wsproxy, url: *const c_char) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe { guard::session(p, |session| session.proxy.connect_upstream(c_text("URL", url)?)) }
+}
+
+/// The client's half of `wsproxy_connect`: the client is answered at once, with the upstream's subprotocol if that
+/// was connected before.
+///
+/// Pointers, results and what is allowed after a failure are those of `wsproxy_connect`.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_connect_client(p: *mut wsproxy, client_fd: c_int) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        guard::session(p, |session| {
+            session.proxy.connect_client(session.client(client_fd)?)?;
+            session.connected();
+            Ok(())
+        })
+    }
+}
+
+/// Relays frames both ways and shows each to `on_frame`, until the session has ended. Once per session, after both
+/// handshakes. NULL for `on_frame` relays without a hook.
+///
+/// `userdata` is handed to the hook; it and the hook are not used after this has returned. Blocks until the end;
+/// then both connections are closed and the library's threads are gone.
+///
+/// Returns WSPROXY_OK after an orderly end (a closing handshake, WSPROXY_END, `wsproxy_stop`, `wsproxy_free`);
+/// WSPROXY_ERR_ARGUMENT (NULL) and WSPROXY_ERR_STATE (not connected on both sides, or executed before): nothing was
+/// changed;
+/// WSPROXY_ERR_PROTOCOL, WSPROXY_ERR_LIMIT, WSPROXY_ERR_GONE, WSPROXY_ERR_TIMEOUT, WSPROXY_ERR_IO: what a peer or the
+/// system did (`wsproxy_error_fault`);
+/// WSPROXY_ERR_HOOK.
+/// After those nothing is left to do but to read the words and the statistics and free the session.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_execute(
+    p: *mut wsproxy,
+    on_frame: wsproxy_on_frame,
+    userdata: *mut c_void,
+) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        guard::session(p, |session| match on_frame {
+            None => session.proxy.relay(),
+            Some(on_frame) => {
+                let hook = Hook::new(on_frame, p, userdata);
+                session.proxy.execute(|frame| hook.show(frame))
+            }
+        })
+    }
+}
+
+/// Ends the session in an orderly way: both sides get a close frame with `code` and `reason`, and `wsproxy_execute`
+/// returns within the close timeout. A handshake in progress, or one that is still to come, is given up and returns
+/// WSPROXY_ERR_STOPPED.
+///
+/// `code` may be WSPROXY_CLOSE_ABSENT; codes that must not be on the wire are mapped: 1005 to no code, others to
+/// 1011. `reason` is copied: UTF-8, at most 123 bytes, NULL if `reason_len` is 0. Never blocks. Any thread, inside
+/// the hook too, at any time before `wsproxy_free`.
+///
+/// Returns WSPROXY_OK, or WSPROXY_ERR_ARGUMENT: then nothing was changed. The first stop counts.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_stop(
+    p: *mut wsproxy,
+    code: c_int,
+    reason: *const c_char,
+    reason_len: usize,
+) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        guard::session(p, |session| {
+            let code = close_code(code)?.unwrap_or(NO_STATUS);
+            session.proxy.stop(code, text("close reason", reason, reason_len)?)
+        })
+    }
+}
+
+/// Sends a frame of the host's own to `side`: WSPROXY_TEXT, WSPROXY_BINARY, WSPROXY_PING or WSPROXY_PONG. It is not
+/// shown to the hook; sent from inside the hook, it goes before the frame that the hook is looking at. Data waits
+/// for the end of a message under way, pings and pongs go between fragments.
+///
+/// `data` is copied; NULL if `len` is 0. Never blocks. Any thread, inside the hook too, while the session runs.
+///
+/// Returns WSPROXY_OK: it will be sent, unless the session ends first; WSPROXY_ERR_ARGUMENT (another side or kind,
+/// text that is not UTF-8, more than 125 bytes in a ping or pong); WSPROXY_ERR_STATE (not connected, or ended);
+/// WSPROXY_ERR_AGAIN (too much is waiting). After a failure nothing was changed.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_send(
+    p: *mut wsproxy,
+    side: c_int,
+    kind: c_int,
+    data: *const c_void,
+    len: usize,
+) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        guard::session(p, |session| {
+            let (side, kind) = (one_side(side)?, constants::kind(kind)?);
+            session.proxy.send(side, kind, bytes("payload", data, len)?)
+        })
+    }
+}
+
+/// The words of the calling thread's last failed call with this session, or, if it had none, of the last failed
+/// call of any thread: whose fault it was, a colon, what was wrong. "" if nothing failed; a fixed text for NULL;
+/// never NULL.
+///
+/// The text belongs to the session and is good until the calling thread's next call with this session. Any thread,
+/// inside the hook too.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_error(p: *const wsproxy) -> *const c_char {
+    if p.is_null() {
+        return c"host: the session is NULL".as_ptr();
+    }
+    // SAFETY: passed on to the caller.
+    unsafe { guard::ask(p, c"".as_ptr(), |session| session.words.text()) }
+}
+
+/// Whose fault the failure was that `wsproxy_error` tells of: one of the WSPROXY_FAULT_ numbers. For NULL
+/// WSPROXY_FAULT_HOST. Any thread.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_error_fault(p: *const wsproxy) -> c_int {
+    let host = fault_number(Some(crate::Fault::Host));
+    // SAFETY: passed on to the caller.
+    unsafe { guard::ask(p, host, |session| fault_number(session.words.fault())) }
+}
+
+/// The HTTP status of a handshake that failed: the upstream's refusal, or what the client was answered. 0 if there
+/// is none. Any thread.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_http_status(p: *const wsproxy) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe { guard::ask(p, 0, |session| session.proxy.refusal_status().map_or(0, c_int::from)) }
+}
+
+/// The subprotocol that the upstream chose; NULL if none. Any thread.
+///
+/// The text belongs to the session and is good until `wsproxy_free`.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_subprotocol(p: *const wsproxy) -> *const c_char {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        guard::ask(p, std::ptr::null(), |session| match session.proxy.subprotocol() {
+            None => std::ptr::null(),
+            Some(name) => session.subprotocol.get_or_init(|| c_string(&name)).as_ptr(),
+        })
+    }
+}
+
+/// Frees a session, in whatever state. NULL is allowed.
+///
+/// A call in progress (from inside its hook, or on another thread) is stopped as by `wsproxy_stop` with 1001; the
+/// memory goes when it returns. No new call with `p` is allowed afterwards, except inside the hook that is running.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_free(p: *mut wsproxy) {
+    guard::catch(drop, || {
+        // SAFETY: the caller's promise: NULL, or a session that was not freed; or it was freed inside the hook that
+        // is running, and the call of `wsproxy_execute` around it still holds a reference.
+        let Some(session) = (unsafe { p.as_ref() }) else { return };
+        if session.freed.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        // That it cannot be stopped means that it has ended or was stopped before.
+        let _ = session.proxy.stop(GOING_AWAY, "");
+        // SAFETY: the reference that `wsproxy_new` gave to the host; `freed` says that it is given back once.
+        drop(unsafe { Arc::from_raw(p.cast_const()) });
+    });
+}

@@ -1,0 +1,289 @@
+/* Every function with NULL, with bad values, out of order and twice: an error with words, nothing changed. */
+#include "scene.h"
+
+static const char *const no_text = NULL;
+
+static void null_is_an_error_for_every_function_of_a_configuration(void)
+{
+    CHECK_INT(wsproxy_config_set_policy(NULL, WSPROXY_SERIAL), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_config_set_aggregate(NULL, WSPROXY_BOTH, 1), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_config_set_max_frame_size(NULL, WSPROXY_BOTH, 1), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_config_set_max_message_size(NULL, WSPROXY_BOTH, 1), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_config_set_max_fragments(NULL, WSPROXY_BOTH, 1), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_config_set_check_utf8(NULL, 1), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_config_set_connect_timeout(NULL, 1), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_config_set_idle_timeout(NULL, 1), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_config_set_write_timeout(NULL, 1), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_config_set_close_timeout(NULL, 1), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_config_set_keepalive_interval(NULL, 1), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_config_add_header(NULL, "X-Note", "1"), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_config_set_header(NULL, "X-Note", "1"), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_config_remove_header(NULL, "X-Note"), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_config_add_subprotocol(NULL, "chat"), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_config_set_forwarded(NULL, 1), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_config_add_origin(NULL, "https://example.com"), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_config_set_send_queue(NULL, 1), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_config_set_thread_stack_size(NULL, 1 << 20), WSPROXY_ERR_ARGUMENT);
+    CHECK_WORDS(wsproxy_config_error(NULL), "host: ");
+    wsproxy_config_free(NULL);
+}
+
+static void null_is_an_error_for_every_function_of_a_session(void)
+{
+    wsproxy_session_stats stats;
+    CHECK_INT(wsproxy_set_client_head(NULL, "x", 1), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_set_client_upgraded(NULL, "x", 1), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_connect(NULL, 0, "ws://127.0.0.1"), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_connect_upstream(NULL, "ws://127.0.0.1"), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_connect_client(NULL, 0), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_execute(NULL, NULL, NULL), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_stop(NULL, 1000, NULL, 0), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_send(NULL, WSPROXY_CLIENT, WSPROXY_TEXT, "x", 1), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_stats(NULL, &stats, sizeof stats), WSPROXY_ERR_ARGUMENT);
+    CHECK_WORDS(wsproxy_error(NULL), "host: ");
+    CHECK_INT(wsproxy_error_fault(NULL), WSPROXY_FAULT_HOST);
+    CHECK_INT(wsproxy_http_status(NULL), 0);
+    CHECK(wsproxy_subprotocol(NULL) == NULL);
+    CHECK_INT(wsproxy_frame_set_payload(NULL, "x", 1), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_frame_set_code(NULL, 1000), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_frame_set_end(NULL, WSPROXY_BOTH, 1000, NULL, 0), WSPROXY_ERR_ARGUMENT);
+    wsproxy_free(NULL);
+}
+
+#define REFUSED(config, call, words)                              \
+    do {                                                          \
+        CHECK_INT(call, WSPROXY_ERR_ARGUMENT);                    \
+        CHECK_WORDS(wsproxy_config_error(config), "host: ");      \
+        CHECK_WORDS(wsproxy_config_error(config), words);         \
+    } while (0)
+
+static void bad_values_are_refused_with_words_by_every_setter(void)
+{
+    wsproxy_config *c = wsproxy_config_new();
+    CHECK(strcmp(wsproxy_config_error(c), "") == 0);
+    REFUSED(c, wsproxy_config_set_policy(c, 3), "policy is 3");
+    REFUSED(c, wsproxy_config_set_policy(c, -1), "policy is -1");
+    REFUSED(c, wsproxy_config_set_aggregate(c, 0, 1), "side is 0");
+    REFUSED(c, wsproxy_config_set_aggregate(c, WSPROXY_BOTH, 2), "switch is 2");
+    REFUSED(c, wsproxy_config_set_max_frame_size(c, 4, 1), "side is 4");
+    REFUSED(c, wsproxy_config_set_max_frame_size(c, WSPROXY_CLIENT, 0), "max_frame_size must be at least 1");
+    REFUSED(c, wsproxy_config_set_max_message_size(c, -7, 1), "side is -7");
+    REFUSED(c, wsproxy_config_set_max_message_size(c, WSPROXY_UPSTREAM, 0), "max_message_size must be at least 1");
+    REFUSED(c, wsproxy_config_set_max_fragments(c, 99, 1), "side is 99");
+    REFUSED(c, wsproxy_config_set_max_fragments(c, WSPROXY_BOTH, 0), "max_fragments must be at least 1");
+    REFUSED(c, wsproxy_config_set_check_utf8(c, -1), "switch is -1");
+    REFUSED(c, wsproxy_config_set_connect_timeout(c, 0), "connect_timeout");
+    REFUSED(c, wsproxy_config_set_connect_timeout(c, -1), "-1 ms");
+    REFUSED(c, wsproxy_config_set_idle_timeout(c, -2), "-2 ms");
+    REFUSED(c, wsproxy_config_set_write_timeout(c, INT64_MIN), "negative");
+    REFUSED(c, wsproxy_config_set_close_timeout(c, 0), "close_timeout");
+    REFUSED(c, wsproxy_config_set_keepalive_interval(c, -3), "-3 ms");
+    REFUSED(c, wsproxy_config_set_forwarded(c, 7), "switch is 7");
+    REFUSED(c, wsproxy_config_set_send_queue(c, 0), "send_queue must be at least 1");
+    REFUSED(c, wsproxy_config_set_send_queue(c, UINT64_MAX), "send_queue");
+    REFUSED(c, wsproxy_config_set_thread_stack_size(c, 1), "thread_stack_size");
+    REFUSED(c, wsproxy_config_set_thread_stack_size(c, UINT64_MAX), "thread_stack_size");
+    wsproxy_config_free(c);
+}
+
+static void bad_texts_are_refused_with_words_by_every_setter(void)
+{
+    wsproxy_config *c = wsproxy_config_new();
+    REFUSED(c, wsproxy_config_add_header(c, no_text, "1"), "header name is NULL");
+    REFUSED(c, wsproxy_config_add_header(c, "X-Note", no_text), "header value is NULL");
+    REFUSED(c, wsproxy_config_add_header(c, "X-Note", "a\r\nEvil: 1"), "X-Note");
+    REFUSED(c, wsproxy_config_add_header(c, "X Note", "1"), "X Note");
+    REFUSED(c, wsproxy_config_add_header(c, "", "1"), "header");
+    REFUSED(c, wsproxy_config_set_header(c, no_text, "1"), "header name is NULL");
+    REFUSED(c, wsproxy_config_set_header(c, "X-Note", no_text), "header value is NULL");
+    REFUSED(c, wsproxy_config_set_header(c, "X-Note", "a\nb"), "X-Note");
+    REFUSED(c, wsproxy_config_set_header(c, "X-\xff", "1"), "not UTF-8");
+    REFUSED(c, wsproxy_config_set_header(c, "Sec-WebSocket-Key", "1"), "Sec-WebSocket-Key");
+    REFUSED(c, wsproxy_config_remove_header(c, no_text), "header name is NULL");
+    REFUSED(c, wsproxy_config_remove_header(c, "a:b"), "a:b");
+    REFUSED(c, wsproxy_config_add_subprotocol(c, no_text), "subprotocol is NULL");
+    REFUSED(c, wsproxy_config_add_subprotocol(c, "a,b"), "a,b");
+    REFUSED(c, wsproxy_config_add_subprotocol(c, ""), "subprotocol");
+    REFUSED(c, wsproxy_config_add_origin(c, no_text), "origin is NULL");
+    REFUSED(c, wsproxy_config_add_origin(c, "example.com"), "not an origin");
+    wsproxy_config_free(c);
+}
+
+static void good_values_are_taken_by_every_setter(void)
+{
+    wsproxy_config *c = wsproxy_config_new();
+    CHECK_INT(wsproxy_config_set_policy(c, WSPROXY_CALLER), WSPROXY_OK);
+    CHECK_INT(wsproxy_config_set_aggregate(c, WSPROXY_CLIENT, 1), WSPROXY_OK);
+    CHECK_INT(wsproxy_config_set_max_frame_size(c, WSPROXY_BOTH, UINT64_MAX), WSPROXY_OK);
+    CHECK_INT(wsproxy_config_set_max_message_size(c, WSPROXY_UPSTREAM, 1), WSPROXY_OK);
+    CHECK_INT(wsproxy_config_set_max_fragments(c, WSPROXY_BOTH, 10), WSPROXY_OK);
+    CHECK_INT(wsproxy_config_set_check_utf8(c, 0), WSPROXY_OK);
+    CHECK_INT(wsproxy_config_set_connect_timeout(c, 1), WSPROXY_OK);
+    CHECK_INT(wsproxy_config_set_idle_timeout(c, 0), WSPROXY_OK);
+    CHECK_INT(wsproxy_config_set_write_timeout(c, 0), WSPROXY_OK);
+    CHECK_INT(wsproxy_config_set_close_timeout(c, INT64_MAX), WSPROXY_OK);
+    CHECK_INT(wsproxy_config_set_keepalive_interval(c, 0), WSPROXY_OK);
+    CHECK_INT(wsproxy_config_add_header(c, "X-Note", "1"), WSPROXY_OK);
+    CHECK_INT(wsproxy_config_set_header(c, "X-Note", "\xe4"), WSPROXY_OK);
+    CHECK_INT(wsproxy_config_remove_header(c, "Cookie"), WSPROXY_OK);
+    CHECK_INT(wsproxy_config_add_subprotocol(c, "chat"), WSPROXY_OK);
+    CHECK_INT(wsproxy_config_set_forwarded(c, 1), WSPROXY_OK);
+    CHECK_INT(wsproxy_config_add_origin(c, "https://example.com"), WSPROXY_OK);
+    CHECK_INT(wsproxy_config_set_send_queue(c, 1), WSPROXY_OK);
+    CHECK_INT(wsproxy_config_set_thread_stack_size(c, 1 << 20), WSPROXY_OK);
+    CHECK(strcmp(wsproxy_config_error(c), "") == 0);
+    wsproxy_config_free(c);
+}
+
+#define FAILS(p, call, code, words)                                            \
+    do {                                                                       \
+        CHECK_INT(call, code);                                                 \
+        CHECK_WORDS(wsproxy_error(p), words);                                  \
+        CHECK_INT(wsproxy_error_fault(p), WSPROXY_FAULT_HOST);                 \
+    } while (0)
+
+static void bad_values_are_refused_with_words_by_a_session(void)
+{
+    wsproxy *p = wsproxy_new(NULL);
+    wsproxy_session_stats stats;
+    CHECK(strcmp(wsproxy_error(p), "") == 0);
+    CHECK_INT(wsproxy_error_fault(p), WSPROXY_FAULT_NONE);
+    FAILS(p, wsproxy_set_client_head(p, NULL, 1), WSPROXY_ERR_ARGUMENT, "host: the request is NULL");
+    FAILS(p, wsproxy_set_client_head(p, "x", SIZE_MAX), WSPROXY_ERR_ARGUMENT, "impossible length");
+    FAILS(p, wsproxy_set_client_upgraded(p, NULL, 1), WSPROXY_ERR_ARGUMENT, "early data is NULL");
+    FAILS(p, wsproxy_connect(p, 0, NULL), WSPROXY_ERR_ARGUMENT, "URL is NULL");
+    FAILS(p, wsproxy_connect(p, 0, "ws://\xff"), WSPROXY_ERR_ARGUMENT, "URL is not UTF-8");
+    FAILS(p, wsproxy_connect(p, -1, "ws://127.0.0.1:1"), WSPROXY_ERR_ARGUMENT, "fd -1");
+    FAILS(p, wsproxy_connect(p, 999999, "ws://127.0.0.1:1"), WSPROXY_ERR_ARGUMENT, "fd 999999");
+    FAILS(p, wsproxy_connect_upstream(p, NULL), WSPROXY_ERR_ARGUMENT, "URL is NULL");
+    FAILS(p, wsproxy_connect_upstream(p, "http://127.0.0.1:1"), WSPROXY_ERR_ARGUMENT, "ws://");
+    FAILS(p, wsproxy_connect_upstream(p, ""), WSPROXY_ERR_ARGUMENT, "URL");
+    FAILS(p, wsproxy_connect_upstream(p, "ws://"), WSPROXY_ERR_ARGUMENT, "URL");
+    FAILS(p, wsproxy_connect_upstream(p, "ws://127.0.0.1:99999/"), WSPROXY_ERR_ARGUMENT, "port");
+    FAILS(p, wsproxy_connect_upstream(p, "wss://127.0.0.1:1/"), WSPROXY_ERR_UNSUPPORTED, "wss");
+    FAILS(p, wsproxy_connect_client(p, -1), WSPROXY_ERR_ARGUMENT, "fd -1");
+    FAILS(p, wsproxy_stop(p, -2, NULL, 0), WSPROXY_ERR_ARGUMENT, "close code is -2");
+    FAILS(p, wsproxy_stop(p, 65536, NULL, 0), WSPROXY_ERR_ARGUMENT, "close code is 65536");
+    FAILS(p, wsproxy_stop(p, 1000, NULL, 5), WSPROXY_ERR_ARGUMENT, "close reason is NULL");
+    FAILS(p, wsproxy_stop(p, 1000, "\xff", 1), WSPROXY_ERR_ARGUMENT, "not UTF-8");
+    char reason[124];
+    memset(reason, 'x', sizeof reason);
+    FAILS(p, wsproxy_stop(p, 1000, reason, sizeof reason), WSPROXY_ERR_ARGUMENT, "123");
+    FAILS(p, wsproxy_send(p, WSPROXY_BOTH, WSPROXY_TEXT, "x", 1), WSPROXY_ERR_ARGUMENT, "side is 3");
+    FAILS(p, wsproxy_send(p, WSPROXY_CLIENT, 3, "x", 1), WSPROXY_ERR_ARGUMENT, "kind is 3");
+    FAILS(p, wsproxy_send(p, WSPROXY_CLIENT, WSPROXY_CLOSE, "x", 1), WSPROXY_ERR_ARGUMENT, "close");
+    FAILS(p, wsproxy_send(p, WSPROXY_CLIENT, WSPROXY_CONTINUATION, "x", 1), WSPROXY_ERR_ARGUMENT, "message");
+    FAILS(p, wsproxy_send(p, WSPROXY_CLIENT, WSPROXY_TEXT, NULL, 1), WSPROXY_ERR_ARGUMENT, "payload is NULL");
+    FAILS(p, wsproxy_send(p, WSPROXY_CLIENT, WSPROXY_TEXT, "\xff", 1), WSPROXY_ERR_ARGUMENT, "UTF-8");
+    FAILS(p, wsproxy_send(p, WSPROXY_CLIENT, WSPROXY_PING, client_request, 126), WSPROXY_ERR_ARGUMENT, "125");
+    FAILS(p, wsproxy_stats(p, NULL, sizeof stats), WSPROXY_ERR_ARGUMENT, "no room");
+    FAILS(p, wsproxy_stats(p, &stats, 0), WSPROXY_ERR_ARGUMENT, "no room");
+    wsproxy_free(p);
+}
+
+static void calls_out_of_order_are_refused(void)
+{
+    wsproxy *p = wsproxy_new(NULL);
+    FAILS(p, wsproxy_execute(p, NULL, NULL), WSPROXY_ERR_STATE, "host: ");
+    FAILS(p, wsproxy_send(p, WSPROXY_CLIENT, WSPROXY_TEXT, "x", 1), WSPROXY_ERR_STATE, "host: ");
+    CHECK_INT(wsproxy_http_status(p), 0);
+    CHECK(wsproxy_subprotocol(p) == NULL);
+    wsproxy_free(p);
+}
+
+static void second_calls_are_refused(void)
+{
+    struct scene scene;
+    wsproxy *p;
+    scene_open(&scene, NULL, NULL, NULL);
+    p = scene.p;
+    client_sends(&scene, FIN, TEXT, "hello");
+    upstream_gets(&scene, FIN, TEXT, "hello");
+    /* While it runs. */
+    FAILS(p, wsproxy_execute(p, NULL, NULL), WSPROXY_ERR_STATE, "host: ");
+    FAILS(p, wsproxy_connect(p, scene.client, scene.url), WSPROXY_ERR_STATE, "host: ");
+    FAILS(p, wsproxy_connect_upstream(p, scene.url), WSPROXY_ERR_STATE, "host: ");
+    FAILS(p, wsproxy_connect_client(p, scene.client), WSPROXY_ERR_STATE, "host: ");
+    FAILS(p, wsproxy_set_client_head(p, "x", 1), WSPROXY_ERR_STATE, "handed over");
+    FAILS(p, wsproxy_set_client_upgraded(p, "x", 1), WSPROXY_ERR_STATE, "handed over");
+    upstream_sends(&scene, FIN, TEXT, "unharmed");
+    client_gets(&scene, FIN, TEXT, "unharmed");
+    close_normally(&scene);
+    CHECK_INT(scene_result(&scene), WSPROXY_OK);
+    /* When it is over. */
+    FAILS(p, wsproxy_execute(p, NULL, NULL), WSPROXY_ERR_STATE, "host: ");
+    FAILS(p, wsproxy_connect(p, scene.client, scene.url), WSPROXY_ERR_STATE, "host: ");
+    FAILS(p, wsproxy_send(p, WSPROXY_CLIENT, WSPROXY_TEXT, "x", 1), WSPROXY_ERR_STATE, "host: ");
+    CHECK_INT(wsproxy_stop(p, 1000, NULL, 0), WSPROXY_OK);
+    CHECK_INT(wsproxy_stop(p, 1001, NULL, 0), WSPROXY_OK);
+    scene_close(&scene);
+}
+
+static void a_refused_call_can_be_made_again(void)
+{
+    struct scene scene;
+    scene_set(&scene, NULL);
+    CHECK_INT(wsproxy_connect(scene.p, -1, scene.url), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_connect(scene.p, scene.client_end, "http://127.0.0.1/"), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_connect(scene.p, scene.client_end, NULL), WSPROXY_ERR_ARGUMENT);
+    scene_start(&scene, NULL, NULL);
+    client_sends_request(scene.client);
+    scene.upstream = accept_local(scene.listener);
+    upstream_upgrades(scene.upstream, "");
+    client_is_upgraded(scene.client);
+    close_normally(&scene);
+    CHECK_INT(scene_result(&scene), WSPROXY_OK);
+    scene_close(&scene);
+}
+
+static void a_session_keeps_the_settings_that_it_was_made_with(void)
+{
+    struct scene scene;
+    wsproxy_config *config = wsproxy_config_new();
+    scene_set(&scene, config);
+    CHECK_INT(wsproxy_config_set_max_frame_size(config, WSPROXY_BOTH, 1), WSPROXY_OK);
+    wsproxy_config_free(config);
+    scene_start(&scene, NULL, NULL);
+    client_sends_request(scene.client);
+    scene.upstream = accept_local(scene.listener);
+    upstream_upgrades(scene.upstream, "");
+    client_is_upgraded(scene.client);
+    client_sends(&scene, FIN, TEXT, "more than a byte");
+    upstream_gets(&scene, FIN, TEXT, "more than a byte");
+    close_normally(&scene);
+    CHECK_INT(scene_result(&scene), WSPROXY_OK);
+    scene_close(&scene);
+}
+
+static void the_abi_and_the_names_are_told(void)
+{
+    CHECK_INT(wsproxy_abi(), WSPROXY_ABI);
+    CHECK_INT(wsproxy_check_abi(WSPROXY_ABI), WSPROXY_OK);
+    CHECK_INT(wsproxy_check_abi(WSPROXY_ABI + 1), WSPROXY_ERR_UNSUPPORTED);
+    CHECK_WORDS(wsproxy_version(), ".");
+    CHECK_WORDS(wsproxy_strerror(WSPROXY_ERR_GONE), "went away");
+    CHECK_WORDS(wsproxy_strerror(-1000), "unknown");
+    CHECK_WORDS(wsproxy_side_name(WSPROXY_UPSTREAM), "upstream");
+    CHECK_WORDS(wsproxy_side_name(WSPROXY_BOTH), "unknown");
+    CHECK_WORDS(wsproxy_kind_name(WSPROXY_PONG), "pong");
+    CHECK_WORDS(wsproxy_kind_name(11), "unknown");
+}
+
+int main(void)
+{
+    int before = open_descriptors();
+    alarm(TIME_LIMIT_S);
+    null_is_an_error_for_every_function_of_a_configuration();
+    null_is_an_error_for_every_function_of_a_session();
+    bad_values_are_refused_with_words_by_every_setter();
+    bad_texts_are_refused_with_words_by_every_setter();
+    good_values_are_taken_by_every_setter();
+    bad_values_are_refused_with_words_by_a_session();
+    calls_out_of_order_are_refused();
+    second_calls_are_refused();
+    a_refused_call_can_be_made_again();
+    a_session_keeps_the_settings_that_it_was_made_with();
+    the_abi_and_the_names_are_told();
+    CHECK_INT(open_descriptors(), before);
+    return 0;
+}

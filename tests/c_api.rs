@@ -1,0 +1,70 @@
+//! The C line, from C: the header as a C and a C++ compiler see it, and the programs of `tests/c`, as they are and
+//! under valgrind.
+//!
+//! Rule: a tool that is missing is a failure that says what to install, never a skipped test.
+#![allow(clippy::unwrap_used)] // A test ends where it cannot go on.
+
+mod shared_library;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use shared_library::{link, linkable, run, valgrind};
+
+fn out() -> &'static Path {
+    static OUT: OnceLock<PathBuf> = OnceLock::new();
+    OUT.get_or_init(|| linkable("c_api"))
+}
+
+fn program(name: &str) {
+    let program = out().join(name);
+    let mut compiler = Command::new("cc");
+    compiler.arg("-std=gnu11").arg("-I").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/c"));
+    link(compiler, &format!("tests/c/{name}.c"), &program);
+    run(&mut Command::new(&program));
+    run(&mut valgrind(&program));
+}
+
+#[test]
+fn the_header_is_good_c99_c11_and_cxx17() {
+    for (name, language, standard) in
+        [("cc", "c", "c99"), ("cc", "c", "c11"), ("c++", "c++", "c++17")]
+    {
+        let program = out().join(format!("header_{standard}"));
+        let mut compiler = Command::new(name);
+        compiler.arg(format!("-std={standard}")).args(["-x", language]);
+        link(compiler, "tests/c/header.c", &program);
+        run(&mut Command::new(program));
+    }
+}
+
+#[test]
+fn bad_arguments_and_calls_out_of_order_are_errors_with_words() {
+    program("arguments");
+}
+
+#[test]
+fn hooks_in_c_change_what_may_be_changed_and_nothing_else() {
+    program("changes");
+}
+
+#[test]
+fn hooks_in_c_end_stop_send_free_and_fail() {
+    program("hooks");
+}
+
+#[test]
+fn sessions_in_c_begin_however_the_client_is_handed_over() {
+    program("handover");
+}
+
+#[test]
+fn sessions_in_c_end_cleanly_however_they_end() {
+    program("sessions");
+}
+
+#[test]
+fn the_log_callback_gets_lines_without_secrets() {
+    program("logs");
+}
