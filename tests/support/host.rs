@@ -5,10 +5,12 @@ use std::sync::mpsc::{channel, Receiver};
 use std::sync::Arc;
 use std::thread;
 
-use wsproxy::{Client, Config, Frame, Policy, Proxy, Result, Stats, Verdict};
+use wsproxy::{
+    Client, Config, ErrorKind, Frame, Kind, Policy, Proxy, Result, Side, Stats, Verdict,
+};
 
 use super::peer::{Listener, Peer};
-use super::LONG;
+use super::{wait_until, LONG};
 
 /// A running session's host.
 pub struct Host {
@@ -37,18 +39,36 @@ impl Host {
         url: &str,
         hook: impl Fn(&mut Frame<'_>) -> Verdict + Send + Sync + 'static,
     ) -> Host {
+        Host::start_with(config, url, move |_, frame| hook(frame))
+    }
+
+    /// The same with a hook that may call the proxy.
+    pub fn start_with(
+        config: Arc<Config>,
+        url: &str,
+        hook: impl Fn(&Proxy, &mut Frame<'_>) -> Verdict + Send + Sync + 'static,
+    ) -> Host {
+        let url = url.to_owned();
+        Host::serve(config, move |proxy, client| {
+            proxy.connect(Client::new(client), &url)?;
+            proxy.execute(|frame| hook(proxy, frame))
+        })
+    }
+
+    /// Waits for one client, and does with it what `run` says.
+    pub fn serve(
+        config: Arc<Config>,
+        run: impl FnOnce(&Proxy, TcpStream) -> Result<()> + Send + 'static,
+    ) -> Host {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
         let proxy = Arc::new(Proxy::new(config).unwrap());
         let (tell, outcome) = channel();
-        let (session, url) = (Arc::clone(&proxy), url.to_owned());
+        let session = Arc::clone(&proxy);
         thread::spawn(move || {
             let (client, _) = listener.accept().unwrap();
             drop(listener);
-            let done = session
-                .connect(Client::new(client), &url)
-                .and_then(|()| session.execute(hook));
-            let _ = tell.send(done);
+            let _ = tell.send(run(&session, client));
         });
         Host { addr, proxy, outcome }
     }
@@ -61,6 +81,17 @@ impl Host {
     /// Whether the session has ended; never waits.
     pub fn has_ended(&self) -> bool {
         matches!(self.outcome.try_recv(), Ok(_) | Err(std::sync::mpsc::TryRecvError::Disconnected))
+    }
+
+    /// Sends a frame of the host's. The client has its answer a moment before `connect` returns, and only then may
+    /// frames be sent: this waits for it.
+    pub fn send(&self, to: Side, kind: Kind, payload: &[u8]) -> Result<()> {
+        let mut outcome = Ok(());
+        wait_until("the session takes frames", || {
+            outcome = self.proxy.send(to, kind, payload);
+            !outcome.as_ref().is_err_and(|error| error.kind() == ErrorKind::State)
+        });
+        outcome
     }
 
     pub fn stats(&self) -> Stats {
@@ -78,10 +109,55 @@ pub fn session(
     config: Arc<Config>,
     hook: impl Fn(&mut Frame<'_>) -> Verdict + Send + Sync + 'static,
 ) -> (Peer, Peer, Host) {
+    session_with(config, move |_, frame| hook(frame))
+}
+
+/// The same with a hook that may call the proxy.
+pub fn session_with(
+    config: Arc<Config>,
+    hook: impl Fn(&Proxy, &mut Frame<'_>) -> Verdict + Send + Sync + 'static,
+) -> (Peer, Peer, Host) {
     let listener = Listener::bind();
-    let host = Host::start(config, &listener.url(), hook);
+    let host = Host::start_with(config, &listener.url(), hook);
+    let (client, upstream) = meet(&host, &listener);
+    (client, upstream, host)
+}
+
+/// A session seen from `side`: its peer, the other one, host.
+pub fn session_from(
+    side: Side,
+    config: Arc<Config>,
+    hook: impl Fn(&mut Frame<'_>) -> Verdict + Send + Sync + 'static,
+) -> (Peer, Peer, Host) {
+    let (client, upstream, host) = session(config, hook);
+    match side {
+        Side::Client => (client, upstream, host),
+        Side::Upstream => (upstream, client, host),
+    }
+}
+
+/// The two peers of a host that is in front of `listener`.
+pub fn meet(host: &Host, listener: &Listener) -> (Peer, Peer) {
     let addr = host.addr;
     let client = thread::spawn(move || Peer::connect(addr));
     let upstream = listener.accept();
-    (client.join().unwrap(), upstream, host)
+    (client.join().unwrap(), upstream)
+}
+
+/// An orderly end, begun by `first`; what the peers have not heard of before must be the closes.
+pub fn part(mut first: Peer, mut second: Peer, host: &Host) {
+    first.send_close(1000, "");
+    second.hear_close();
+    second.send_close(1000, "");
+    first.hear_close();
+    drop((first, second));
+    assert_eq!(host.outcome(), Ok(()));
+}
+
+/// A message each way.
+pub fn talk(client: &mut Peer, upstream: &mut Peer) {
+    client.send_text("up");
+    assert_eq!(upstream.hear_text(), "up");
+    upstream.send_text("down");
+    assert_eq!(client.hear_text(), "down");
 }

@@ -4,8 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use tungstenite::handshake::derive_accept_key;
-
+use super::http::good_answer;
 use super::LONG;
 
 pub const CONTINUATION: u8 = 0;
@@ -74,15 +73,14 @@ impl Listener {
 
     /// A connection, upgraded.
     pub fn accept(&self) -> Peer {
+        self.accept_with("")
+    }
+
+    /// A connection, upgraded with these header lines more.
+    pub fn accept_with(&self, more: &str) -> Peer {
         let mut stream = self.accept_tcp();
         let head = read_head(&mut stream);
-        let key = header(&head, "Sec-WebSocket-Key").expect("a key");
-        let answer = format!(
-            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Accept: {}\r\n\r\n",
-            derive_accept_key(key.as_bytes())
-        );
-        stream.write_all(answer.as_bytes()).unwrap();
+        stream.write_all(good_answer(&head, more).as_bytes()).unwrap();
         Peer { stream, masks: false, head }
     }
 }
@@ -97,9 +95,9 @@ pub fn request(target: &str, more: &str) -> String {
 
 /// The value of a header in a head.
 pub fn header(head: &str, name: &str) -> Option<String> {
-    head.lines().filter_map(|line| line.split_once(':')).find_map(|(key, value)| {
-        key.eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
-    })
+    head.lines()
+        .filter_map(|line| line.split_once(':'))
+        .find_map(|(key, value)| key.eq_ignore_ascii_case(name).then(|| value.trim().to_owned()))
 }
 
 /// Reads a head, its empty line included, and nothing more.
@@ -116,7 +114,8 @@ pub fn read_head(stream: &mut TcpStream) -> String {
     String::from_utf8(head).unwrap()
 }
 
-fn prepare(stream: &TcpStream) {
+/// Deadlines, and small writes at once.
+pub fn prepare(stream: &TcpStream) {
     stream.set_read_timeout(Some(LONG)).unwrap();
     stream.set_write_timeout(Some(LONG)).unwrap();
     stream.set_nodelay(true).unwrap();
@@ -137,10 +136,25 @@ pub fn frame(fin: bool, opcode: u8, payload: &[u8], mask: Option<[u8; 4]>) -> Ve
             bytes.extend((len as u64).to_be_bytes());
         }
     }
-    let key = mask.unwrap_or_default();
     bytes.extend(mask.iter().flatten());
-    bytes.extend(payload.iter().enumerate().map(|(i, byte)| byte ^ key[i % 4]));
+    let start = bytes.len();
+    bytes.extend(payload);
+    apply(mask.unwrap_or_default(), &mut bytes[start..]);
     bytes
+}
+
+/// Masks or unmasks (RFC 6455 section 5.3), eight bytes a step, as tests are not optimised.
+fn apply(mask: [u8; 4], payload: &mut [u8]) {
+    if mask == [0; 4] {
+        return;
+    }
+    let wide = u64::from_ne_bytes([mask, mask].concat().try_into().unwrap());
+    let mut steps = payload.chunks_exact_mut(8);
+    for step in &mut steps {
+        let word = u64::from_ne_bytes((&*step).try_into().unwrap()) ^ wide;
+        step.copy_from_slice(&word.to_ne_bytes());
+    }
+    steps.into_remainder().iter_mut().zip(mask.iter().cycle()).for_each(|(byte, key)| *byte ^= key);
 }
 
 impl Peer {
@@ -159,10 +173,21 @@ impl Peer {
         Peer { stream, masks: true, head }
     }
 
+    /// A client on a connection that the other end takes for upgraded.
+    pub fn upgraded_client(stream: TcpStream) -> Peer {
+        prepare(&stream);
+        Peer { stream, masks: true, head: String::new() }
+    }
+
+    /// The same connection for another thread.
+    pub fn twin(&self) -> Peer {
+        let stream = self.stream.try_clone().unwrap();
+        Peer { stream, masks: self.masks, head: self.head.clone() }
+    }
+
     /// Sends a frame, masked if this is a client.
     pub fn send(&mut self, fin: bool, opcode: u8, payload: &[u8]) {
-        let mask = self.masks.then_some([0x37, 0xFA, 0x21, 0x3D]);
-        self.send_bytes(&frame(fin, opcode, payload, mask));
+        self.send_bytes(&self.frame(fin, opcode, payload));
     }
 
     pub fn send_text(&mut self, text: &str) {
@@ -175,6 +200,11 @@ impl Peer {
 
     pub fn send_bytes(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).unwrap();
+    }
+
+    /// A frame as this peer would send it.
+    pub fn frame(&self, fin: bool, opcode: u8, payload: &[u8]) -> Vec<u8> {
+        frame(fin, opcode, payload, self.masks.then_some([0x37, 0xFA, 0x21, 0x3D]))
     }
 
     /// Sends what it can; the other end may close meanwhile.
@@ -206,7 +236,7 @@ impl Peer {
         let mut payload = vec![0; usize::try_from(len).unwrap()];
         self.stream.read_exact(&mut payload).expect("a whole payload");
         if let Some(mask) = mask {
-            payload.iter_mut().enumerate().for_each(|(i, byte)| *byte ^= mask[i % 4]);
+            apply(mask, &mut payload);
         }
         let (fin, rsv) = (first[0] & 0x80 != 0, first[0] >> 4 & 7);
         Some(Heard { fin, rsv, opcode: first[0] & 0x0F, mask, payload })
@@ -222,6 +252,14 @@ impl Peer {
     /// The next frame must be a close.
     pub fn hear_close(&mut self) -> (Option<u16>, String) {
         self.hear().close()
+    }
+
+    /// The next frame must be this one.
+    pub fn expect(&mut self, fin: bool, opcode: u8, payload: &[u8]) {
+        let heard = self.hear();
+        assert_eq!((heard.fin, heard.opcode, heard.payload.len()), (fin, opcode, payload.len()));
+        assert!(heard.payload == payload, "the payload of {} bytes is another", payload.len());
+        assert_eq!((heard.rsv, heard.mask.is_some()), (0, !self.masks));
     }
 
     /// Nothing more may come but the end of the stream.
