@@ -111,8 +111,7 @@ impl Config {
 
     /// The largest message from `side`, in payload bytes, aggregated or not; 64 MiB by default. Larger: close 1009.
     pub fn max_message_size(&mut self, side: Side, bytes: u64) -> Result<&mut Self> {
-        self.rules.get_mut(side).limits.max_message_size =
-            at_least_one("max_message_size", bytes)?;
+        self.rules.get_mut(side).limits.max_message_size = at_least_one("max_message_size", bytes)?;
         Ok(self)
     }
 

@@ -225,6 +225,32 @@ fn a_slow_reader_that_takes_a_little_is_not_cut_off() {
     });
 }
 
+/// The system calls a connection writable again only when a good part of its send queue, megabytes by default, is free.
+#[test]
+fn a_slow_reader_behind_large_buffers_is_not_cut_off() {
+    on_every_policy(|policy| {
+        let timeout = Duration::from_millis(1500);
+        let config = config(policy, |c| {
+            c.write_timeout(timeout);
+        });
+        let (mut client, upstream, host) = session(config, pass);
+        let mut floods = upstream.twin();
+        let flooding = thread::spawn(move || {
+            let frame = floods.frame(true, BINARY, &vec![0; 1 << 20]);
+            while floods.try_send_bytes(&frame).is_ok() {}
+        });
+        let started = Instant::now();
+        while started.elapsed() < timeout * 4 {
+            let mut some = [0; 20 << 10];
+            let count = std::io::Read::read(&mut client.stream, &mut some).unwrap();
+            assert!(count > 0 && !host.has_ended(), "cut off after {:?}", started.elapsed());
+            thread::sleep(Duration::from_millis(50));
+        }
+        drop((client, upstream));
+        flooding.join().unwrap();
+    });
+}
+
 #[test]
 fn the_close_timeout_counts_from_the_first_close_and_nothing_puts_it_off() {
     on_every_policy(|policy| {

@@ -1,10 +1,11 @@
-//! What needs `unsafe`: a descriptor that is only a number, and the signal mask of a thread.
+//! What needs `unsafe`: a descriptor that is only a number, what the system still has to send on one, and the signal
+//! mask of a thread.
 //!
 //! Rule: no other file of this room has `unsafe`. Each function here is safe to call with any argument.
-#![allow(unsafe_code)] // A foreign program's number and pthread_sigmask have no safe wrapper.
+#![allow(unsafe_code)] // A foreign program's number, TIOCOUTQ and pthread_sigmask have no safe wrapper.
 
 use std::mem::MaybeUninit;
-use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::ptr;
 
 use rustix::io::Errno;
@@ -27,6 +28,14 @@ pub(crate) fn duplicate(fd: RawFd) -> Result<OwnedFd> {
         Errno::BADF => Error::argument(format!("fd {fd} is not open")),
         other => Error::system(&format!("cannot duplicate fd {fd}"), other),
     })
+}
+
+/// Bytes that the peer's system has not acknowledged yet; `None` where the system does not say.
+pub(crate) fn unacknowledged(fd: BorrowedFd<'_>) -> Option<u64> {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: the descriptor is open for the call, and TIOCOUTQ writes one int, which `bytes` is.
+    let outcome = unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+    (outcome == 0).then(|| u64::try_from(bytes).ok()).flatten()
 }
 
 /// Runs `f` with every signal blocked in this thread. Threads that `f` starts inherit that, so the
@@ -99,7 +108,6 @@ mod tests {
     use super::*;
     use crate::error::{ErrorKind, Fault};
     use std::io::{Read, Write};
-    use std::os::fd::AsRawFd;
     use std::os::unix::net::UnixStream;
     use std::panic::{catch_unwind, AssertUnwindSafe};
 

@@ -13,6 +13,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
 use super::socket::Socket;
+use super::sys;
 
 /// See the top of this file. Clones are the same connection; the last one dropped closes it.
 #[derive(Debug, Clone)]
@@ -44,6 +45,11 @@ impl Wire {
     /// Blocks until [`try_send`](Wire::try_send) has something to say.
     pub(crate) fn wait_writable(&self) -> io::Result<()> {
         self.socket.wait_writable()
+    }
+
+    /// Bytes that were taken from us and have not reached the peer's system; falling while a slow peer reads.
+    pub(crate) fn unacknowledged(&self) -> Option<u64> {
+        sys::unacknowledged(self.socket.as_fd())
     }
 
     /// Tells the peer that nothing more comes.
@@ -116,6 +122,18 @@ mod tests {
         assert_eq!(reader.join().unwrap(), TOTAL);
         writer.join().unwrap();
         peer_writer.join().unwrap();
+    }
+
+    #[test]
+    fn unacknowledged_bytes_fall_while_the_peer_reads() {
+        let (wire, mut peer) = wire_and_peer();
+        assert_eq!(wire.unacknowledged(), Some(0));
+        let chunk = [7; 10_000];
+        while wire.try_send(&[IoSlice::new(&chunk)]).is_ok() {}
+        let full = wire.unacknowledged().unwrap();
+        let mut left = vec![0; 60_000];
+        peer.read_exact(&mut left).unwrap();
+        assert!(wire.unacknowledged().unwrap() < full);
     }
 
     #[test]

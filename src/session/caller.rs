@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::control::{Control, Watcher};
 use super::hook;
+use super::slow::SendQueue;
 use crate::config::Config;
 use crate::error::Result;
 use crate::io::{wait, Events, Waker, Wire};
@@ -46,6 +47,7 @@ pub(crate) fn run(
         started: Instant::now(),
         finished: PerSide::default(),
         moved: PerSide::default(),
+        queues: PerSide::default(),
         cut: false,
     };
     let outcome = session.run();
@@ -68,6 +70,7 @@ struct Caller<'a, 'h> {
     started: Instant,
     finished: PerSide<bool>,
     moved: PerSide<bool>,
+    queues: PerSide<SendQueue>,
     cut: bool,
 }
 
@@ -105,7 +108,8 @@ impl Caller<'_, '_> {
             };
             (self.wires.get(side).as_fd(), events)
         };
-        let left = self.timers.next().map(|at| Duration::from_millis(at.saturating_sub(self.now())));
+        let left =
+            self.timers.next().map(|at| Duration::from_millis(at.saturating_sub(self.now())));
         let waker = (self.waker.as_fd(), Events::READABLE);
         wait([watched(Side::Client), watched(Side::Upstream), waker], left)
     }
@@ -205,6 +209,7 @@ impl Caller<'_, '_> {
         for side in Side::BOTH {
             let waiting = self.engine.has_output(side);
             let moved = std::mem::take(self.moved.get_mut(side));
+            let moved = moved || (waiting && self.queues.get_mut(side).moves(self.wires.get(side)));
             self.timers.note_output(side, waiting, moved, now);
         }
         if self.engine.is_closing() {
@@ -226,9 +231,7 @@ impl Caller<'_, '_> {
             }
             Due::Close => {
                 let PerSide { client, upstream } = &self.engine.outboxes;
-                if let Some(cause) =
-                    Cause::overdue(client, upstream, self.timers.periods().close)
-                {
+                if let Some(cause) = Cause::overdue(client, upstream, self.timers.periods().close) {
                     self.engine.end(cause);
                 }
                 self.cut = true;

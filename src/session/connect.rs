@@ -178,7 +178,9 @@ impl<'a> Connector<'a> {
             }
             Ok(_) => Ok(()),
             Err(Interrupt::Stopped) => Err(Failure::Refusal(Refusal::unavailable(stopped()))),
-            Err(Interrupt::Late) => Err(Failure::Refusal(Refusal::gateway_timeout(self.too_slow()))),
+            Err(Interrupt::Late) => {
+                Err(Failure::Refusal(Refusal::gateway_timeout(self.too_slow())))
+            }
             Err(Interrupt::System(error)) => Err(Failure::Lost(error)),
         }
     }

@@ -149,16 +149,15 @@ impl Control {
 
 fn check_frame(kind: Kind, payload: &[u8]) -> Result<()> {
     match kind {
-        Kind::Close => Err(Error::argument("a close frame is sent by stop or by the hook's verdict")),
+        Kind::Close => {
+            Err(Error::argument("a close frame is sent by stop or by the hook's verdict"))
+        }
         Kind::Continuation => {
             Err(Error::argument("the host sends whole messages: text, binary, ping or pong"))
         }
-        Kind::Ping | Kind::Pong if payload.len() > MAX_CONTROL_PAYLOAD => {
-            Err(Error::argument(format!(
-                "a {kind} of {} bytes is longer than {MAX_CONTROL_PAYLOAD}",
-                payload.len()
-            )))
-        }
+        Kind::Ping | Kind::Pong if payload.len() > MAX_CONTROL_PAYLOAD => Err(Error::argument(
+            format!("a {kind} of {} bytes is longer than {MAX_CONTROL_PAYLOAD}", payload.len()),
+        )),
         Kind::Text if std::str::from_utf8(payload).is_err() => {
             Err(Error::argument("the payload of a text message must be UTF-8"))
         }

@@ -7,6 +7,7 @@
 //! | `connect`, `patience` | both opening handshakes, and waiting in them |
 //! | `threads`, `port`, `supervisor` | the threaded session: two relaying threads, the way to a side, the watch |
 //! | `caller` | the session on the caller's thread |
+//! | `slow` | telling a slow reader from one that has stopped |
 //! | `control` | stop, frames of the host's and counters, from any thread |
 //! | `hook` | calling the hook |
 
@@ -18,6 +19,7 @@ mod hook;
 mod patience;
 mod port;
 mod proxy;
+mod slow;
 mod supervisor;
 mod threads;
 

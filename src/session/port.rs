@@ -205,8 +205,7 @@ impl<'a> Port<'a> {
         }
         let mut count = 0;
         self.control.mail(self.side).deliver(|kind, payload| {
-            let taken =
-                kind.is_control() || !gate.mid_message || !gate.outbox.closing().may_send();
+            let taken = kind.is_control() || !gate.mid_message || !gate.outbox.closing().may_send();
             if taken {
                 count += u64::from(gate.outbox.closing().may_send());
                 gate.outbox.push(kind, payload);

@@ -66,8 +66,7 @@ impl Proxy {
     /// A session with these settings.
     pub fn new(config: Arc<Config>) -> Result<Proxy> {
         let engine = Engine::opening(config.rules, &seeds()?);
-        let opening =
-            Opening { engine, client: None, upstream: None, request: None, peer: None };
+        let opening = Opening { engine, client: None, upstream: None, request: None, peer: None };
         Ok(Proxy {
             control: Control::new(config.send_queue),
             config,
@@ -139,9 +138,8 @@ impl Proxy {
     /// Relays until the session ends, without a hook.
     pub fn relay(&self) -> Result<()> {
         match self.config.policy {
-            Policy::Caller => self.run(|wires, engine| {
-                caller::run(&self.config, &self.control, wires, engine, None)
-            }),
+            Policy::Caller => self
+                .run(|wires, engine| caller::run(&self.config, &self.control, wires, engine, None)),
             Policy::Serial | Policy::Concurrent => self.run_threads(None),
         }
     }
@@ -176,9 +174,7 @@ impl Proxy {
     }
 
     fn run_threads(&self, hook: Option<SharedHook<'_>>) -> Result<()> {
-        self.run(|wires, engine| {
-            supervisor::run(&self.config, &self.control, wires, engine, hook)
-        })
+        self.run(|wires, engine| supervisor::run(&self.config, &self.control, wires, engine, hook))
     }
 
     fn run(&self, drive: impl FnOnce(PerSide<&Wire>, Engine) -> Result<()>) -> Result<()> {
@@ -191,7 +187,8 @@ impl Proxy {
             self.control.set_open(false);
             *self.stage.lock() = Stage::Ended;
         });
-        let Opening { engine, client: Some(client), upstream: Some(upstream), .. } = *opening else {
+        let Opening { engine, client: Some(client), upstream: Some(upstream), .. } = *opening
+        else {
             return Err(Error::state("the session is not connected"));
         };
         let done = drive(PerSide { client: &client, upstream: &upstream }, engine);
@@ -251,12 +248,14 @@ impl Proxy {
 
     /// Sends the client its 101, unless the host has done so.
     fn answer(&self, opening: &mut Opening, asked: bool) -> Result<()> {
-        let (Some(request), Some(wire), true) = (&mut opening.request, &opening.client, asked) else {
+        let (Some(request), Some(wire), true) = (&mut opening.request, &opening.client, asked)
+        else {
             return Ok(());
         };
         let protocol = self.subprotocol();
         if protocol.as_ref().is_some_and(|chosen| !request.offers(chosen)) {
-            let refusal = Refusal::bad_request("the upstream's subprotocol is not among those offered");
+            let refusal =
+                Refusal::bad_request("the upstream's subprotocol is not among those offered");
             return Err(self.turn_away(opening, true, Failure::Refusal(refusal)));
         }
         let connector = Connector::start(&self.config, &self.control)?;

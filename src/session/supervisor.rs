@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 
 use super::control::{Control, Event, Watcher};
 use super::port::Port;
+use super::slow::SendQueue;
 use super::threads::{relay, Session, SharedHook};
 use crate::config::{Config, Policy};
 use crate::error::{Error, Result};
@@ -43,7 +44,10 @@ pub(crate) fn run(
     let port = |side, outbox| Port::new(side, wires.get(side), control, outbox);
     let session = Session {
         control,
-        ports: PerSide { client: port(Side::Client, client), upstream: port(Side::Upstream, upstream) },
+        ports: PerSide {
+            client: port(Side::Client, client),
+            upstream: port(Side::Upstream, upstream),
+        },
         wires,
         hook,
         turn: (config.policy == Policy::Serial && hook.is_some()).then(|| Mutex::new(())),
@@ -53,11 +57,9 @@ pub(crate) fn run(
         events: events.clone(),
     };
     control.watch(Watcher::Supervisor(events));
-    std::thread::scope(|scope| {
-        match start(scope, config, &session, directions) {
-            Ok(_) => Supervisor::new(config, &session, keepalive).watch(&inbox),
-            Err(error) => give_up(&session, error),
-        }
+    std::thread::scope(|scope| match start(scope, config, &session, directions) {
+        Ok(_) => Supervisor::new(config, &session, keepalive).watch(&inbox),
+        Err(error) => give_up(&session, error),
     });
     control.watch(Watcher::Nobody);
     match session.cause.into_inner().and_then(|cause| cause.error()) {
@@ -75,8 +77,10 @@ fn start<'scope, 'env: 'scope>(
 ) -> Result<[ScopedJoinHandle<'scope, ()>; 2]> {
     let spawn = |name: &str, from, direction| {
         let builder = Builder::new().name(name.to_owned()).stack_size(config.thread_stack_size);
-        with_signals_blocked(|| builder.spawn_scoped(scope, move || relay(session, from, direction)))
-            .map_err(|error| Error::system("cannot start a session thread", error))
+        with_signals_blocked(|| {
+            builder.spawn_scoped(scope, move || relay(session, from, direction))
+        })
+        .map_err(|error| Error::system("cannot start a session thread", error))
     };
     let PerSide { client, upstream } = directions;
     Ok([
@@ -103,6 +107,7 @@ struct Supervisor<'s, 'a> {
     keepalive: [u8; 8],
     seen_reads: u64,
     seen_writes: PerSide<u64>,
+    seen_queues: PerSide<SendQueue>,
     finished: PerSide<bool>,
 }
 
@@ -119,6 +124,7 @@ impl<'s, 'a> Supervisor<'s, 'a> {
             keepalive,
             seen_reads: 0,
             seen_writes: PerSide::default(),
+            seen_queues: PerSide::default(),
             finished: PerSide::default(),
         }
     }
@@ -162,9 +168,10 @@ impl<'s, 'a> Supervisor<'s, 'a> {
     }
 
     fn look_at_counters(&mut self, now: u64) {
-        let reads = Side::BOTH.iter().map(|&side| self.session.reads.get(side)).fold(0, |sum, reads| {
-            sum + reads.load(Ordering::Acquire)
-        });
+        let reads = Side::BOTH
+            .iter()
+            .map(|&side| self.session.reads.get(side))
+            .fold(0, |sum, reads| sum + reads.load(Ordering::Acquire));
         if std::mem::replace(&mut self.seen_reads, reads) != reads {
             self.timers.note_activity(now);
         }
@@ -172,6 +179,8 @@ impl<'s, 'a> Supervisor<'s, 'a> {
             let port = self.session.ports.get(side);
             let (waiting, writes) = port.progress();
             let moved = std::mem::replace(self.seen_writes.get_mut(side), writes) != writes;
+            let moved = moved
+                || (waiting && self.seen_queues.get_mut(side).moves(self.session.wires.get(side)));
             self.timers.note_output(side, waiting, moved, now);
             if port.closing().has_begun() {
                 self.timers.note_closing(now);

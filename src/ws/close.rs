@@ -102,8 +102,7 @@ mod tests {
     #[test]
     fn exactly_the_registered_and_private_codes_are_legal() {
         let legal: Vec<u16> = (0..=u16::MAX).filter(|&code| is_legal(code)).collect();
-        let expected: Vec<u16> =
-            (1000..=1003).chain(1007..=1014).chain(3000..=4999).collect();
+        let expected: Vec<u16> = (1000..=1003).chain(1007..=1014).chain(3000..=4999).collect();
         assert_eq!(legal, expected);
     }
 

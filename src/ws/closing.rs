@@ -138,7 +138,9 @@ mod tests {
     #[test]
     fn a_side_that_ends_its_stream_behind_its_close_is_still_owed_the_answer() {
         let left = Closing::Open.after(Event::Received).after(Event::Ended);
-        assert!(left.may_send() && !left.is_awaited(Side::Upstream) && !left.is_over(Side::Upstream));
+        assert!(
+            left.may_send() && !left.is_awaited(Side::Upstream) && !left.is_over(Side::Upstream)
+        );
         assert_eq!(left.after(Event::Sent), Closing::Gone);
     }
 
@@ -146,7 +148,9 @@ mod tests {
     fn the_client_is_let_go_at_once_and_the_upstream_closes_first() {
         assert!(Closing::Done.wants_fin(Side::Client) && Closing::Done.is_over(Side::Client));
         assert!(!Closing::Done.wants_fin(Side::Upstream) && !Closing::Done.is_over(Side::Upstream));
-        assert!(!Closing::Asked.is_awaited(Side::Client) && Closing::Asked.is_awaited(Side::Upstream));
+        assert!(
+            !Closing::Asked.is_awaited(Side::Client) && Closing::Asked.is_awaited(Side::Upstream)
+        );
     }
 
     #[test]
@@ -154,6 +158,10 @@ mod tests {
         let broken = Closing::Open.after(Event::Broke);
         assert!(broken.may_send() && !broken.may_receive());
         let failed = broken.after(Event::Sent);
-        assert!(!failed.may_send() && failed.wants_fin(Side::Client) && failed.wants_fin(Side::Upstream));
+        assert!(
+            !failed.may_send()
+                && failed.wants_fin(Side::Client)
+                && failed.wants_fin(Side::Upstream)
+        );
     }
 }

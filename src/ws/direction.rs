@@ -7,8 +7,8 @@
 
 use super::batch::Batch;
 use super::close::Close;
-use super::encode::{encode, header_len, write_header};
 use super::decode::MAX_HEADER;
+use super::encode::{encode, header_len, write_header};
 use super::frame::{Kind, PerSide, Side};
 use super::inbox::Inbox;
 use super::mask::{apply_mask, MaskSource};
@@ -275,7 +275,9 @@ impl Direction {
             return Some(Then::Forward(self.changed_close(arrival, received)));
         }
         if !arrival.kind.is_control() && !self.text_goes_on(arrival) {
-            return Some(Then::HookFailed("what the hook left of this message is not UTF-8".into()));
+            return Some(Then::HookFailed(
+                "what the hook left of this message is not UTF-8".into(),
+            ));
         }
         let opcode = match arrival.kind.is_control() {
             true => arrival.kind,
@@ -311,7 +313,8 @@ impl Direction {
         match arrival.place {
             Place::Inbox { header, .. } => {
                 // The shortest length for the same payload, a mask on both sides or on none: the same size.
-                let mut room = self.receiver.inbox.unread_mut().get_mut(..header).unwrap_or_default();
+                let mut room =
+                    self.receiver.inbox.unread_mut().get_mut(..header).unwrap_or_default();
                 write_header(&mut room, opcode, arrival.fin, len, mask);
                 let start = self.receiver.inbox.position();
                 self.batch.add_in_place(&self.receiver.inbox, start..start + header + len);

@@ -25,8 +25,12 @@ pub fn write_header(
     len: usize,
     mask: Option<Mask>,
 ) {
-    let header =
-        FrameHeader { is_final: fin, opcode: OpCode::from(kind as u8), mask, ..FrameHeader::default() };
+    let header = FrameHeader {
+        is_final: fin,
+        opcode: OpCode::from(kind as u8),
+        mask,
+        ..FrameHeader::default()
+    };
     let written = header.format(len as u64, out);
     debug_assert!(written.is_ok(), "vectors grow and slices are measured by the caller");
 }
@@ -49,7 +53,9 @@ mod tests {
                 let mut bytes = Vec::new();
                 encode(&mut bytes, Kind::Binary, false, &vec![7; len], mask);
                 let from = if mask.is_some() { Side::Client } else { Side::Upstream };
-                let Ok(Decoded::Whole(header)) = decode(&bytes, from) else { panic!("length {len}") };
+                let Ok(Decoded::Whole(header)) = decode(&bytes, from) else {
+                    panic!("length {len}")
+                };
                 assert_eq!((header.len, header.fin, header.mask), (len as u64, false, mask));
                 assert_eq!(header.size + len, bytes.len());
                 assert_eq!(header.size, header_len(len, mask));

@@ -60,7 +60,9 @@ impl Cause {
     pub fn overdue(client: &Outbox, upstream: &Outbox, period: u64) -> Option<Cause> {
         let sides = [(Side::Client, client, upstream), (Side::Upstream, upstream, client)];
         for (side, its, others) in sides {
-            if matches!(its.closing(), Closing::Asked | Closing::Left) && others.closing() == Closing::Open {
+            if matches!(its.closing(), Closing::Asked | Closing::Left)
+                && others.closing() == Closing::Open
+            {
                 return Some(Cause::CloseDropped(side, its.close_received().cloned()?));
             }
         }

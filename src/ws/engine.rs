@@ -182,9 +182,9 @@ impl Engine {
 
     /// Whether nothing is left to do.
     pub fn is_over(&self) -> bool {
-        Side::BOTH.iter().all(|&side| {
-            self.outboxes.get(side).closing().is_over(side) && !self.has_output(side)
-        })
+        Side::BOTH
+            .iter()
+            .all(|&side| self.outboxes.get(side).closing().is_over(side) && !self.has_output(side))
     }
 
     /// Whether bytes wait for `to`.
@@ -208,7 +208,9 @@ impl Engine {
         let direction = self.directions.get_mut(to.other());
         let ready: usize = direction.ready().iter().map(|part| part.len()).sum();
         let (of_pending, of_ready) = match outbox.is_mid_write() {
-            true => (count.min(outbox.pending().len()), count.saturating_sub(outbox.pending().len())),
+            true => {
+                (count.min(outbox.pending().len()), count.saturating_sub(outbox.pending().len()))
+            }
             false => (count.saturating_sub(ready), count.min(ready)),
         };
         outbox.wrote(of_pending);
@@ -245,8 +247,7 @@ impl Engine {
 
     /// Queues a close frame behind everything that is ready.
     fn push_close(&mut self, to: Side, close: &Close) {
-        let (outbox, direction) =
-            (self.outboxes.get_mut(to), self.directions.get_mut(to.other()));
+        let (outbox, direction) = (self.outboxes.get_mut(to), self.directions.get_mut(to.other()));
         if outbox.is_mid_write() && outbox.closing().may_send() {
             let ready = direction.ready().concat();
             outbox.push_raw(&ready);

@@ -78,7 +78,8 @@ mod tests {
 
     #[test]
     fn sums_beyond_64_bits_do_not_wrap() {
-        let limits = Limits { max_frame_size: u64::MAX, max_message_size: u64::MAX - 1, max_fragments: 9 };
+        let limits =
+            Limits { max_frame_size: u64::MAX, max_message_size: u64::MAX - 1, max_fragments: 9 };
         let mut meter = Meter::default();
         assert!(meter.count(u64::MAX - 1, true, &limits).is_ok());
         assert!(meter.count(u64::MAX - 1, false, &limits).is_err());

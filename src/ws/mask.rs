@@ -77,7 +77,8 @@ mod tests {
     #[test]
     fn masks_differ_from_one_another_and_from_seed_to_seed() {
         let mut source = MaskSource::from_seed([7; 32]);
-        let masks: std::collections::HashSet<Mask> = (0..1000).map(|_| source.next_mask()).collect();
+        let masks: std::collections::HashSet<Mask> =
+            (0..1000).map(|_| source.next_mask()).collect();
         assert!(masks.len() > 990);
         assert_ne!(
             MaskSource::from_seed([7; 32]).next_mask(),

@@ -43,10 +43,7 @@ impl Opening {
 
 impl Engine {
     /// The client's request, once it is whole. A refusal is to be given to [`Engine::refuse_client`].
-    pub fn poll_request(
-        &mut self,
-        origins: &OriginList,
-    ) -> Result<Option<ClientRequest>, Refusal> {
+    pub fn poll_request(&mut self, origins: &OriginList) -> Result<Option<ClientRequest>, Refusal> {
         let inbox = self.directions.client.inbox();
         let Some(end) = self.opening.scan.find_end(inbox.unread())? else { return Ok(None) };
         let request = ClientRequest::parse(inbox.unread().get(..end).unwrap_or_default(), origins);

@@ -333,7 +333,10 @@ mod tests {
             for i in 0..5 {
                 let kind = if i == 0 { Kind::Binary } else { Kind::Continuation };
                 feed(&mut receiver, &frame(kind, false, b""));
-                while let Ok(Some(arrival)) = { result = receiver.poll(); &result } {
+                while let Ok(Some(arrival)) = {
+                    result = receiver.poll();
+                    &result
+                } {
                     let arrival = *arrival;
                     receiver.consume(&arrival);
                 }

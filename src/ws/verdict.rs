@@ -106,7 +106,9 @@ impl Frame<'_> {
 
     fn check_payload(&self, payload: &[u8]) -> Result<()> {
         match self.kind {
-            Kind::Close if payload.len() > MAX_REASON => Err(too_long("a close reason", payload, MAX_REASON)),
+            Kind::Close if payload.len() > MAX_REASON => {
+                Err(too_long("a close reason", payload, MAX_REASON))
+            }
             Kind::Close if std::str::from_utf8(payload).is_err() => {
                 Err(Error::argument("a close reason must be UTF-8"))
             }
