@@ -246,7 +246,7 @@ fn a_slow_reader_behind_large_buffers_is_not_cut_off() {
             assert!(count > 0 && !host.has_ended(), "cut off after {:?}", started.elapsed());
             thread::sleep(Duration::from_millis(50));
         }
-        drop((client, upstream));
+        upstream.stream.shutdown(std::net::Shutdown::Both).unwrap();
         flooding.join().unwrap();
     });
 }
