@@ -7,14 +7,11 @@
  * Rules. The main thread accepts and does nothing that a peer could hold up. A session belongs to its thread, which
  * also frees it; the list of sessions is there to stop them all. Each thread that ends joins the one that ended
  * before it, so that no more than one is ever left over. SIGTERM and SIGINT are only let in while the main thread
- * waits. The command line is in flags.h.
+ * waits. The command line is in flags.h, the listening socket in listener.h.
  */
 #define _XOPEN_SOURCE 700
 
 #include <errno.h>
-#include <fcntl.h>
-#include <netdb.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -28,13 +25,19 @@
 
 #include <wsproxy.h>
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 #include "flags.h"
+#include "listener.h"
 
 enum {
     STACK_SIZE = 256 * 1024,
     PREVIEW = 32,          /* characters of a payload that --print shows */
     ACCEPT_PAUSE_MS = 50,  /* after accept has failed for want of descriptors or memory */
-    STOP_TIMEOUT_S = 20    /* more than any closing handshake may take */
+    STOP_TIMEOUT_S = 20,   /* more than any closing handshake may take */
+    CROWD = 64             /* as many sessions at once leave memory that is worth giving back */
 };
 
 struct session {
@@ -50,6 +53,7 @@ struct session {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t all_ended = PTHREAD_COND_INITIALIZER;
 static struct session *sessions;
+static unsigned long session_count, most_sessions;
 static pthread_t ended_last;
 static int has_ended_last;
 
@@ -160,6 +164,8 @@ static void run_session(struct session *session)
 static void enlist(struct session *session)
 {
     pthread_mutex_lock(&lock);
+    if (++session_count > most_sessions)
+        most_sessions = session_count;
     session->next = sessions;
     if (sessions != NULL)
         sessions->previous = session;
@@ -176,6 +182,7 @@ static void unlist(struct session *session)
         sessions = session->next;
     if (session->next != NULL)
         session->next->previous = session->previous;
+    session_count--;
     if (sessions == NULL)
         pthread_cond_signal(&all_ended);
 }
@@ -186,6 +193,30 @@ static void free_session(struct session *session)
         close(session->client);
     wsproxy_free(session->proxy);
     free(session);
+}
+
+/* The lock is held. Whether a crowd has just gone. */
+static int crowd_has_gone(void)
+{
+    if (session_count > 0 || most_sessions < CROWD)
+        return 0;
+    most_sessions = 0;
+    return 1;
+}
+
+/* glibc keeps what was freed, scattered over an arena per core or more, for good. */
+static void keep_memory_together(void)
+{
+#ifdef __GLIBC__
+    mallopt(M_ARENA_MAX, 1);
+#endif
+}
+
+static void give_memory_back(void)
+{
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
 }
 
 static void *session_thread(void *argument)
@@ -199,11 +230,14 @@ static void *session_thread(void *argument)
     int has_before = has_ended_last;
     ended_last = pthread_self();
     has_ended_last = 1;
+    int crowd_gone = crowd_has_gone();
     pthread_mutex_unlock(&lock);
 
     free_session(session);
     if (has_before)
         pthread_join(before, NULL);
+    if (crowd_gone)
+        give_memory_back();
     return NULL;
 }
 
@@ -318,60 +352,6 @@ static int stop_sessions(void)
     return ended;
 }
 
-/* ---- the address to listen on -------------------------------------------------------------------------------- */
-
-static int open_listener(const struct addrinfo *address)
-{
-    int on = 1, listener = socket(address->ai_family, address->ai_socktype, address->ai_protocol);
-    if (listener < 0)
-        return -1;
-    setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (listener < FD_SETSIZE && bind(listener, address->ai_addr, address->ai_addrlen) == 0 &&
-        listen(listener, SOMAXCONN) == 0 && fcntl(listener, F_SETFL, O_NONBLOCK) == 0)
-        return listener;
-    int error = errno;
-    close(listener);
-    errno = error;
-    return -1;
-}
-
-/* Prints where we listen, with the port that the system chose. */
-static void announce(int listener)
-{
-    struct sockaddr_storage address;
-    socklen_t length = sizeof address;
-    char host[INET6_ADDRSTRLEN + 32], port[8];
-    if (getsockname(listener, (struct sockaddr *)&address, &length) != 0 ||
-        getnameinfo((struct sockaddr *)&address, length, host, sizeof host, port, sizeof port,
-                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
-        return;
-    printf(address.ss_family == AF_INET6 ? "listening on [%s]:%s\n" : "listening on %s:%s\n", host, port);
-    fflush(stdout);
-}
-
-static int listen_on(const char *text)
-{
-    char host[256];
-    const char *port;
-    struct addrinfo hints, *found = NULL;
-    split_address(text, host, sizeof host, &port); /* looked at before, with the flags */
-    memset(&hints, 0, sizeof hints);
-    hints.ai_socktype = SOCK_STREAM;
-    hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
-    int error = getaddrinfo(host, port, &hints, &found);
-    if (error != 0) {
-        fprintf(stderr, "cannot listen on %s: %s\n", text, gai_strerror(error));
-        return -1;
-    }
-    int listener = -1;
-    for (struct addrinfo *each = found; each != NULL && listener < 0; each = each->ai_next)
-        listener = open_listener(each);
-    if (listener < 0)
-        fprintf(stderr, "cannot listen on %s: %s\n", text, strerror(errno));
-    freeaddrinfo(found);
-    return listener;
-}
-
 /* ---- all together -------------------------------------------------------------------------------------------- */
 
 /* A session has up to five descriptors; a thousand sessions are more than the usual limit of 1024. */
@@ -408,6 +388,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "proxy: libwsproxy %s has another ABI than the header\n", wsproxy_version());
         return 1;
     }
+    keep_memory_together();
     struct options options = {NULL, NULL, HOOK_NONE, 0, wsproxy_config_new()};
     if (options.config == NULL) {
         fprintf(stderr, "proxy: out of memory\n");

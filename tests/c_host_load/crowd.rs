@@ -1,0 +1,63 @@
+//! A thousand sessions at once: all of them right, and nothing of them left when they have gone.
+
+use std::sync::{Arc, Mutex};
+
+use super::peers::{allow_many_descriptors, crowd, echo_upstream};
+use super::process::Process;
+use super::support::peer::Listener;
+use super::support::wait_until;
+
+const SESSIONS: usize = 1000;
+const FRAMES: usize = 100;
+/// What may stay, in KiB: tables of the system libraries that never shrink. A crowd holds a hundred times as much.
+const KEPT: u64 = 512;
+
+/// One crowd at a time: the machine that runs the tests may be small.
+static CROWD: Mutex<()> = Mutex::new(());
+
+fn a_crowd_comes_and_goes(policy: &str, threads_per_session: usize) {
+    let _alone = CROWD.lock();
+    allow_many_descriptors();
+    let listener = Arc::new(Listener::bind());
+    let flags = ["--hook", "upper", "--threads", policy];
+    let host = Process::start_frugal(&listener.url(), &flags);
+    let run = |sessions, frames, at_the_peak: &dyn Fn()| {
+        let upstream = echo_upstream(Arc::clone(&listener), sessions);
+        crowd(host.addr, sessions, frames, at_the_peak);
+        upstream.into_iter().for_each(|thread| thread.join().unwrap());
+    };
+    let (threads, descriptors) = (host.threads(), host.descriptors());
+    let is_back = || host.threads() == threads && host.descriptors() == descriptors;
+    run(1, 1, &|| {}); // what is made once, at first use
+    wait_until("one session is gone", is_back);
+    let memory = host.memory();
+
+    run(SESSIONS, FRAMES, &|| {
+        assert_eq!(host.threads(), threads + SESSIONS * threads_per_session);
+        assert!(host.descriptors() >= descriptors + SESSIONS * 2);
+        let each = host.anonymous_memory() as usize / SESSIONS;
+        println!("{policy}: {each} KiB per idle session, its threads' stacks included");
+    });
+
+    wait_until("all sessions are gone", is_back);
+    let after = host.memory();
+    println!("{policy}: {memory} KiB before, {after} KiB after {SESSIONS} sessions");
+    assert!(after < memory + KEPT, "{policy}: {memory} KiB before, {after} KiB after");
+    host.tell_to_end();
+    host.has_to_end();
+}
+
+#[test]
+fn a_thousand_serial_sessions_leave_nothing_behind() {
+    a_crowd_comes_and_goes("serial", 3);
+}
+
+#[test]
+fn a_thousand_concurrent_sessions_leave_nothing_behind() {
+    a_crowd_comes_and_goes("concurrent", 3);
+}
+
+#[test]
+fn a_thousand_sessions_on_their_callers_threads_leave_nothing_behind() {
+    a_crowd_comes_and_goes("caller", 1);
+}

@@ -1,0 +1,58 @@
+//! SIGTERM amid sessions: everybody is told, and the host ends with status 0.
+
+use std::time::{Duration, Instant};
+
+use super::peers::meet;
+use super::process::Process;
+use super::support::peer::{Listener, Peer};
+use super::POLICIES;
+
+const SESSIONS: usize = 20;
+
+/// The default, which no flag changes.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
+
+fn many_sessions(policy: &str) -> (Process, Vec<Peer>) {
+    let listener = Listener::bind();
+    let host = Process::start(&listener.url(), &["--hook", "pass", "--threads", policy]);
+    let peers = (0..SESSIONS).flat_map(|_| {
+        let (client, upstream) = meet(host.addr, &listener);
+        [client, upstream]
+    });
+    let peers = peers.collect();
+    (host, peers)
+}
+
+#[test]
+fn sigterm_closes_every_session_with_1001_and_ends_with_status_0() {
+    for policy in POLICIES {
+        let (host, mut peers) = many_sessions(policy);
+        let started = Instant::now();
+        host.tell_to_end();
+        for peer in &mut peers {
+            assert_eq!(peer.hear_close().0, Some(1001), "{policy}");
+            peer.send_close(1001, "");
+            peer.shutdown(); // the upstream's part (RFC 6455 section 7.1.1)
+        }
+        host.has_to_end();
+        peers.iter_mut().for_each(Peer::hear_end);
+        assert!(started.elapsed() < CLOSE_TIMEOUT, "{policy}: took {:?}", started.elapsed());
+    }
+}
+
+#[test]
+fn peers_that_do_not_answer_delay_sigterm_by_the_close_timeout_only() {
+    let running = POLICIES.map(many_sessions);
+    let started = Instant::now();
+    running.iter().for_each(|(host, _)| host.tell_to_end());
+    for (host, mut peers) in running {
+        host.has_to_end();
+        for peer in &mut peers {
+            assert_eq!(peer.hear_close().0, Some(1001));
+            peer.hear_end();
+        }
+    }
+    let took = started.elapsed();
+    assert!(took > CLOSE_TIMEOUT / 2, "nobody was waited for: {took:?}");
+    assert!(took < CLOSE_TIMEOUT + Duration::from_secs(5), "{took:?}");
+}

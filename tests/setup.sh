@@ -1,0 +1,106 @@
+#!/bin/sh
+# Installs what this machine lacks for building (`setup.sh build`) or for testing (`setup.sh test`) libwsproxy.
+#
+# Rules. Asks nothing, touches nothing and needs no network when nothing is missing. Installs through apt, as root or
+# through a sudo that needs no password; where it may not, it says what to install and stops with status 1.
+set -eu
+
+kind=${1:-test}
+case $kind in
+build | test) ;;
+*)
+    echo "usage: $0 [build|test]" >&2
+    exit 2
+    ;;
+esac
+
+has() {
+    command -v "$1" >/dev/null 2>&1
+}
+
+# Whether `$1` (cc or c++) makes a program of C with the standard headers, in language $2.
+compiles() {
+    has "$1" || return 1
+    scratch=$(mktemp -d)
+    printf '#include <stdlib.h>\nint main(void) { return EXIT_SUCCESS; }\n' >"$scratch/probe"
+    status=0
+    "$1" -x "$2" "$scratch/probe" -o "$scratch/out" >/dev/null 2>&1 || status=1
+    rm -rf "$scratch"
+    return $status
+}
+
+# The packages of Debian and Ubuntu that are missing.
+missing() {
+    packages=""
+    compiles cc c || packages="$packages gcc libc6-dev"
+    has make || packages="$packages make"
+    if [ "$kind" = test ]; then
+        compiles c++ c++ || packages="$packages g++"
+        has pkg-config || packages="$packages pkg-config"
+        has valgrind || packages="$packages valgrind"
+        { has nm && has readelf; } || packages="$packages binutils"
+        # As a program: the shells have a kill of their own.
+        { [ -x /bin/kill ] || [ -x /usr/bin/kill ]; } || packages="$packages procps"
+        has prlimit || packages="$packages util-linux"
+        has script || packages="$packages bsdutils"
+        # The interpreter that the tests use may be another than the system's; it needs venv and pip in any case.
+        python3 -c 'import venv, ensurepip' >/dev/null 2>&1 || packages="$packages python3 python3-venv"
+    fi
+    echo "$packages"
+}
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    else
+        sudo -n "$@"
+    fi
+}
+
+may_install() {
+    has apt-get || return 1
+    [ "$(id -u)" -eq 0 ] || { has sudo && sudo -n true >/dev/null 2>&1; }
+}
+
+install_packages() {
+    echo "installing:$1"
+    as_root apt-get update -qq
+    # shellcheck disable=SC2086 # one word per package
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $1
+}
+
+# A library of the tests asks for a newer Rust than the crate itself does.
+check_rust() {
+    case $kind in
+    build) oldest=85 ;;
+    test) oldest=88 ;;
+    esac
+    cargo=${CARGO:-cargo}
+    if ! has "$cargo"; then
+        echo "cargo is missing: install Rust 1.$oldest or newer (https://rustup.rs), then run this again" >&2
+        exit 1
+    fi
+    version=$("$cargo" --version | sed -n 's/^cargo 1\.\([0-9]*\)\..*/\1/p')
+    if [ "${version:-$oldest}" -lt "$oldest" ]; then
+        echo "$("$cargo" --version) is too old: install Rust 1.$oldest or newer (https://rustup.rs)" >&2
+        exit 1
+    fi
+}
+
+packages=$(missing)
+if [ -n "$packages" ]; then
+    if may_install; then
+        install_packages "$packages"
+    else
+        echo "these packages are missing:$packages" >&2
+        echo "install them, then run this again:" >&2
+        echo "    sudo apt-get install -y$packages" >&2
+        exit 1
+    fi
+    packages=$(missing)
+    if [ -n "$packages" ]; then
+        echo "still missing after the installation:$packages" >&2
+        exit 1
+    fi
+fi
+check_rust
