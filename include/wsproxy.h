@@ -31,12 +31,13 @@
  * raised.
  *
  * HOOK. It runs where the policy says (wsproxy_config_set_policy), once per frame, in order per direction, and only
- * while wsproxy_execute runs. While it runs its direction waits. It may not unwind through the library. Whatever it
- * does, both peers see a legal RFC 6455 stream.
+ * while wsproxy_execute runs. While it runs its direction waits, and what the host sends that way waits with it. It
+ * may not unwind through the library. Whatever it does, both peers see a legal RFC 6455 stream.
  *
- * GROWTH. Constants and functions may be added; numbers keep their meaning. Structs may grow at their end: never put
- * one into an array of your own, nor compare sizes, nor copy more than you know. The rest is WSPROXY_ABI, which is
- * also the number in libwsproxy.so's SONAME: it is raised when a compiled host would break.
+ * GROWTH. Constants and functions may be added; numbers keep their meaning. Structs may grow at their end, and none is
+ * a part of another: of one that is lent, read and copy no more than you know; one that is to be filled goes in with
+ * the size that you know. The rest is WSPROXY_ABI, which is also the number in libwsproxy.so's SONAME: it is raised
+ * when a compiled host would break.
  */
 
 #ifndef WSPROXY_H
@@ -174,7 +175,10 @@ typedef enum wsproxy_verdict {
      */
     WSPROXY_FORWARD = 1,
     /**
-     * Send nothing.
+     * Send nothing. A text message may have been cut into fragments inside a character: when the fragment before such
+     * a cut is sent on and the one after it dropped, or the other way round, what is left would not be UTF-8, and the
+     * session ends like after a failed hook (1011). `wsproxy_config_set_aggregate` avoids it; without
+     * `wsproxy_config_set_check_utf8` nobody looks.
      */
     WSPROXY_DROP = 2,
     /**
@@ -228,7 +232,8 @@ typedef enum wsproxy_fault {
 } wsproxy_fault;
 
 /**
- * How much the log callback gets to see.
+ * How much the log callback gets to see: its level and those before it. Each line is about one call of
+ * `wsproxy_connect`, one of its halves, or `wsproxy_execute`. Payloads, headers and URLs' paths are never logged.
  */
 typedef enum wsproxy_log_level {
     /**
@@ -236,23 +241,23 @@ typedef enum wsproxy_log_level {
      */
     WSPROXY_LOG_OFF = 0,
     /**
-     * What somebody should mend.
+     * Bugs in this library.
      */
     WSPROXY_LOG_ERROR = 1,
     /**
-     * What somebody should know.
+     * What the host or the system did that ended the call: a hook that failed, a stop in a handshake, no descriptors.
      */
     WSPROXY_LOG_WARN = 2,
     /**
-     * Sessions that begin and end.
+     * What a peer did that ended the call: a refusal, a broken protocol, a limit, a deadline, a lost connection.
      */
     WSPROXY_LOG_INFO = 3,
     /**
-     * Steps of a session.
+     * Calls that went well.
      */
     WSPROXY_LOG_DEBUG = 4,
     /**
-     * Single frames, by their type and size. Payloads are never logged.
+     * Nothing yet: reserved.
      */
     WSPROXY_LOG_TRACE = 5,
 } wsproxy_log_level;
@@ -336,23 +341,23 @@ typedef struct wsproxy_frame {
 typedef int (*wsproxy_on_frame)(struct wsproxy *p, struct wsproxy_frame *frame, void *userdata);
 
 /**
- * The counters of one side.
+ * The counters of one side, as `wsproxy_stats` fills them. May grow at its end.
  */
 typedef struct wsproxy_side_stats {
     /**
-     * Frames that came from this side, in the order continuation, text, binary, close, ping, pong.
+     * Frames that came from this side, by their kind: `frames[WSPROXY_PING]`. The other places stay 0.
      */
-    uint64_t frames[6];
+    uint64_t frames[16];
     /**
-     * Their payload bytes, in the same order.
+     * Their payload bytes, by their kind.
      */
-    uint64_t bytes[6];
+    uint64_t bytes[16];
     /**
-     * How many of them the hook dropped.
+     * How many of them (of the messages, where they are aggregated) the hook dropped.
      */
     uint64_t dropped;
     /**
-     * How many of them the hook changed.
+     * How many of them (of the messages, where they are aggregated) the hook changed.
      */
     uint64_t replaced;
     /**
@@ -367,29 +372,15 @@ typedef struct wsproxy_side_stats {
      * The code of the close frame that went to this side: 0 if none went, WSPROXY_CLOSE_ABSENT if without code.
      */
     int32_t close_sent;
-} wsproxy_side_stats;
-
-/**
- * What `wsproxy_stats` fills. May grow at its end.
- */
-typedef struct wsproxy_session_stats {
     /**
-     * The client's.
+     * 1 if the first close frame of the session came from this side, else 0.
      */
-    struct wsproxy_side_stats client;
-    /**
-     * The upstream's.
-     */
-    struct wsproxy_side_stats upstream;
-    /**
-     * The side whose close frame came first; 0 if none came.
-     */
-    int32_t first_close;
+    int32_t closed_first;
     /**
      * Always 0.
      */
     int32_t reserved;
-} wsproxy_session_stats;
+} wsproxy_side_stats;
 
 #ifdef __cplusplus
 extern "C" {
@@ -459,14 +450,19 @@ struct wsproxy_config *wsproxy_config_new(void);
 void wsproxy_config_free(struct wsproxy_config *config);
 
 /**
- * The words of the last refused setter: "" if there was none, a fixed text for NULL; never NULL.
+ * The words of the calling thread's last refused setter of `config`, or, if it had none, of the last refused setter
+ * of any thread. "" if none was refused; a fixed text for NULL; never NULL.
  *
- * The text belongs to the configuration and is good until its next refused setter, or until it is freed.
+ * The text belongs to the configuration and is good until the calling thread's next call with it, or until it is
+ * freed. Any thread.
  */
 const char *wsproxy_config_error(const struct wsproxy_config *config);
 
 /**
  * Where hooks run: one of the WSPROXY_SERIAL, WSPROXY_CONCURRENT, WSPROXY_CALLER. Default: WSPROXY_SERIAL.
+ *
+ * Under WSPROXY_SERIAL a direction waits for its turn while the other one's hook runs, under WSPROXY_CALLER for the
+ * hook of either; what the host sends to the side that it forwards to waits with it (`wsproxy_send`).
  */
 int wsproxy_config_set_policy(struct wsproxy_config *config, int policy);
 
@@ -500,14 +496,15 @@ int wsproxy_config_set_max_fragments(struct wsproxy_config *config, int side, ui
 int wsproxy_config_set_check_utf8(struct wsproxy_config *config, int on);
 
 /**
- * How long the client's request may take, and how long the upstream's name, connection and answer together, in
- * milliseconds, at least 1. Default: 10000.
+ * How long the client's request may take; how long the upstream's name, connection and answer together; and how long
+ * the client may take to accept its answer: each, in milliseconds, at least 1. Default: 10000.
  */
 int wsproxy_config_set_connect_timeout(struct wsproxy_config *config, int64_t ms);
 
 /**
- * How long both directions may be silent before the session ends with 1001, in milliseconds; 0 is for ever.
- * Default: 120000.
+ * How long nothing may cross before the session ends with 1001 on both sides, in milliseconds; 0 is for ever. With
+ * `wsproxy_config_set_keepalive_interval` also how long one side may send nothing, not even answers to the pings: then
+ * the session ends with 1001 (the client was silent) or 1011 (the upstream). Default: 120000.
  */
 int wsproxy_config_set_idle_timeout(struct wsproxy_config *config, int64_t ms);
 
@@ -564,8 +561,8 @@ int wsproxy_config_set_forwarded(struct wsproxy_config *config, int on);
 int wsproxy_config_add_origin(struct wsproxy_config *config, const char *origin);
 
 /**
- * How many bytes of frames given to `wsproxy_send` may wait for one side, at least 1; a single frame of any size
- * may always wait. Default: 1 MiB.
+ * How many bytes of frames given to `wsproxy_send` may wait for one side, at least 1, each frame with 64 besides its
+ * payload; a single frame of any size may always wait. Default: 1 MiB.
  */
 int wsproxy_config_set_send_queue(struct wsproxy_config *config, uint64_t bytes);
 
@@ -609,7 +606,9 @@ int wsproxy_set_client_upgraded(struct wsproxy *p, const void *early, size_t len
  * and only then answers the client. A path or query in `url` is used as it stands; without one the client's is.
  *
  * `client_fd` is duplicated: the host closes its own, best as soon as this has returned. `url` is borrowed for the
- * call. Blocks up to the connect timeout; `wsproxy_stop` on another thread ends it.
+ * call. Blocks: up to the connect timeout for the client's request, again for the upstream, and again until the
+ * client has taken its answer; a client that is refused has up to a second to read why. `wsproxy_stop` on another
+ * thread ends the waiting, but for that second.
  *
  * Returns WSPROXY_OK;
  * WSPROXY_ERR_ARGUMENT (NULL, no open socket, a URL that is none), WSPROXY_ERR_STATE (connected before) and
@@ -626,8 +625,8 @@ int wsproxy_connect(struct wsproxy *p, int client_fd, const char *url);
  * The upstream's half of `wsproxy_connect`. The halves may be called in either order, one at a time; without a
  * client's request at hand the upstream gets the headers and subprotocols of the configuration.
  *
- * Pointers and results are those of `wsproxy_connect`. After a failure other than WSPROXY_ERR_STOPPED the call may be
- * made again, with another URL too; the client was told nothing.
+ * Pointers and results are those of `wsproxy_connect`. Blocks up to the connect timeout. After a failure other than
+ * WSPROXY_ERR_STOPPED the call may be made again, with another URL too; the client was told nothing.
  */
 int wsproxy_connect_upstream(struct wsproxy *p, const char *url);
 
@@ -635,7 +634,8 @@ int wsproxy_connect_upstream(struct wsproxy *p, const char *url);
  * The client's half of `wsproxy_connect`: the client is answered at once, with the upstream's subprotocol if that
  * was connected before.
  *
- * Pointers, results and what is allowed after a failure are those of `wsproxy_connect`.
+ * Pointers, results and what is allowed after a failure are those of `wsproxy_connect`. Blocks up to the connect
+ * timeout for the request, and again until the client has taken its answer or, refused, up to a second.
  */
 int wsproxy_connect_client(struct wsproxy *p, int client_fd);
 
@@ -662,17 +662,19 @@ int wsproxy_execute(struct wsproxy *p, wsproxy_on_frame on_frame, void *userdata
  * WSPROXY_ERR_STOPPED.
  *
  * `code` may be WSPROXY_CLOSE_ABSENT; codes that must not be on the wire are mapped: 1005 to no code, others to
- * 1011. `reason` is copied: UTF-8, at most 123 bytes, NULL if `reason_len` is 0. Never blocks. Any thread, inside
- * the hook too, at any time before `wsproxy_free`.
+ * 1011. `reason` is copied: UTF-8, at most 123 bytes, none without a code (RFC 6455 has no place for it), NULL if
+ * `reason_len` is 0. Never blocks. Any thread, inside the hook too, at any time before `wsproxy_free`.
  *
- * Returns WSPROXY_OK, or WSPROXY_ERR_ARGUMENT: then nothing was changed. The first stop counts.
+ * Returns WSPROXY_OK, or WSPROXY_ERR_ARGUMENT (NULL, a number that is no code, another reason): then nothing was
+ * changed. The first stop counts.
  */
 int wsproxy_stop(struct wsproxy *p, int code, const char *reason, size_t reason_len);
 
 /**
  * Sends a frame of the host's own to `side`: WSPROXY_TEXT, WSPROXY_BINARY, WSPROXY_PING or WSPROXY_PONG. It is not
  * shown to the hook; sent from inside the hook, it goes before the frame that the hook is looking at. Data waits
- * for the end of a message under way, pings and pongs go between fragments.
+ * for the end of a message under way, pings and pongs go between fragments. All wait while the direction that
+ * forwards to `side` waits: for its hook to return, and for its turn at the hook (`wsproxy_config_set_policy`).
  *
  * `data` is copied; NULL if `len` is 0. Never blocks. Any thread, inside the hook too, while the session runs.
  *
@@ -699,8 +701,9 @@ const char *wsproxy_error(const struct wsproxy *p);
 int wsproxy_error_fault(const struct wsproxy *p);
 
 /**
- * The HTTP status of a handshake that failed: the upstream's refusal, or what the client was answered. 0 if there
- * is none. Any thread.
+ * The HTTP status of a handshake that failed: that of the upstream's refusal, or the 4xx or 5xx with which a client
+ * that waits for an answer is turned away (`wsproxy_connect_upstream` alone tells the client nothing). 0 if there
+ * was none, and again once a handshake has succeeded. Any thread.
  */
 int wsproxy_http_status(const struct wsproxy *p);
 
@@ -715,7 +718,9 @@ const char *wsproxy_subprotocol(const struct wsproxy *p);
  * Frees a session, in whatever state. NULL is allowed.
  *
  * A call in progress (from inside its hook, or on another thread) is stopped as by `wsproxy_stop` with 1001; the
- * memory goes when it returns. No new call with `p` is allowed afterwards, except inside the hook that is running.
+ * memory goes when it returns. Of a session that was not executed the connections are closed at once; a side that was
+ * connected gets a close frame before. No new call with `p` is allowed afterwards, except inside the hook that is
+ * running.
  */
 void wsproxy_free(struct wsproxy *p);
 
@@ -726,13 +731,14 @@ void wsproxy_free(struct wsproxy *p);
  * `frame->payload_len` tell the new one, and the old pointer is dead.
  *
  * Returns WSPROXY_OK; WSPROXY_ERR_ARGUMENT for NULL, for more than 125 bytes in a control frame or 123 in a close
- * reason, and for text that is not UTF-8; WSPROXY_ERR_STATE outside the hook of this frame. After a failure
- * nothing was changed.
+ * reason, for text that is not UTF-8, and for a reason on a close frame without a code, whose code is to be set first
+ * (`wsproxy_frame_set_code`); WSPROXY_ERR_STATE outside the hook of this frame. After a failure nothing was changed.
  */
 int wsproxy_frame_set_payload(struct wsproxy_frame *frame, const void *data, size_t len);
 
 /**
- * Replaces the code of a close frame; WSPROXY_CLOSE_ABSENT takes it away. Inside the hook only.
+ * Replaces the code of a close frame; WSPROXY_CLOSE_ABSENT takes it away, and then no reason is sent either. Inside
+ * the hook only.
  *
  * Codes that must not be on the wire are mapped: 1005 to no code, others to 1011.
  *
@@ -745,8 +751,8 @@ int wsproxy_frame_set_code(struct wsproxy_frame *frame, int code);
  * Says what WSPROXY_END sends to `side` (or WSPROXY_BOTH); without it, 1000 goes to both. Inside the hook only; it
  * ends nothing by itself.
  *
- * `code` may be WSPROXY_CLOSE_ABSENT, then without a reason; codes that must not be on the wire are mapped: 1005 to
- * no code, others to 1011. `reason` is copied: UTF-8, at most 123 bytes, NULL if `reason_len` is 0.
+ * `code` may be WSPROXY_CLOSE_ABSENT; codes that must not be on the wire are mapped: 1005 to no code, others to
+ * 1011. `reason` is copied: UTF-8, at most 123 bytes, none without a code, NULL if `reason_len` is 0.
  *
  * Returns WSPROXY_OK; WSPROXY_ERR_ARGUMENT for NULL, another side, code or reason; WSPROXY_ERR_STATE outside the
  * hook of this frame. After a failure nothing was changed.
@@ -754,13 +760,14 @@ int wsproxy_frame_set_code(struct wsproxy_frame *frame, int code);
 int wsproxy_frame_set_end(struct wsproxy_frame *frame, int side, int code, const char *reason, size_t reason_len);
 
 /**
- * Counts what has passed so far. Any thread, at any time, inside the hook too.
+ * Counts what has passed so far on `side`: WSPROXY_CLIENT or WSPROXY_UPSTREAM. Any thread, at any time, inside the
+ * hook too.
  *
  * `out` is filled, up to `out_size`, which is `sizeof *out`: of a struct that is longer than this library's the
- * rest is set to 0. Returns WSPROXY_OK, or WSPROXY_ERR_ARGUMENT for NULL and for size 0; then nothing was
+ * rest is set to 0. Returns WSPROXY_OK, or WSPROXY_ERR_ARGUMENT for NULL, another side and size 0; then nothing was
  * written.
  */
-int wsproxy_stats(const struct wsproxy *p, struct wsproxy_session_stats *out, size_t out_size);
+int wsproxy_stats(const struct wsproxy *p, int side, struct wsproxy_side_stats *out, size_t out_size);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -129,15 +129,15 @@ impl Config {
         self
     }
 
-    /// How long the client's request may take, and how long the upstream's name, connection and answer together;
-    /// 10 s by default. Cannot be off.
+    /// How long the client's request may take, how long the upstream's name, connection and answer together, and how
+    /// long the client may take its answer; 10 s by default. Cannot be off.
     pub fn connect_timeout(&mut self, period: Duration) -> Result<&mut Self> {
         self.connect_timeout = not_zero("connect_timeout", period)?;
         Ok(self)
     }
 
-    /// How long a session may go without a byte from either side; 120 s by default, zero = for ever. It then ends
-    /// with close 1001 for both.
+    /// How long a session may go without anything crossing; 120 s by default, zero = for ever. It then ends with
+    /// close 1001 for both. With [`Config::keepalive_interval`] either side alone may be silent no longer than this.
     pub fn idle_timeout(&mut self, period: Duration) -> &mut Self {
         self.idle_timeout = period;
         self
@@ -202,8 +202,8 @@ impl Config {
         Ok(self)
     }
 
-    /// How many payload bytes of frames sent by the host may wait for one side; 1 MiB by default. A single frame
-    /// of any size may always wait.
+    /// How many bytes of frames sent by the host may wait for one side; 1 MiB by default. Each frame counts 64 bytes
+    /// besides its payload; a single one of any size may always wait.
     pub fn send_queue(&mut self, bytes: u64) -> Result<&mut Self> {
         self.send_queue = as_size("send_queue", at_least_one("send_queue", bytes)?)?;
         Ok(self)

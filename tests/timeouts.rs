@@ -108,9 +108,11 @@ fn answers_to_the_proxys_own_pings_are_not_forwarded_and_others_are() {
             let mut silent = other.twin();
             for _ in 0..12 {
                 // Longer than the idle timeout: answered pings keep the session.
-                let ping = pinged.hear();
-                assert_eq!((ping.opcode, ping.payload.len()), (PING, 8));
-                pinged.send(true, PONG, &ping.payload);
+                for peer in [&mut pinged, &mut silent] {
+                    let ping = peer.hear();
+                    assert_eq!((ping.opcode, ping.payload.len()), (PING, 8));
+                    peer.send(true, PONG, &ping.payload);
+                }
             }
             pinged.send(true, PONG, b"unasked");
             let heard = std::iter::from_fn(|| silent.try_hear()).find(|heard| heard.opcode != PING);
@@ -120,6 +122,29 @@ fn answers_to_the_proxys_own_pings_are_not_forwarded_and_others_are() {
                 peer.stream.shutdown(std::net::Shutdown::Both).unwrap();
             }
             assert_eq!(host.outcome().unwrap_err().kind(), ErrorKind::Gone);
+        }
+    });
+}
+
+#[test]
+fn a_side_that_answers_no_pings_is_gone_however_lively_the_other_is() {
+    on_every_policy(|policy| {
+        let config = config(policy, |c| {
+            c.idle_timeout(SHORT * 2).keepalive_interval(SHORT / 3);
+        });
+        for mute in Side::BOTH {
+            let (other, mut lively, host) = session_from(mute, config.clone(), pass);
+            let mut last = lively.hear();
+            while last.opcode == PING {
+                lively.send(true, PONG, &last.payload);
+                last = lively.hear();
+            }
+            let code = if mute == Side::Client { 1001 } else { 1011 };
+            assert_eq!(last.close(), (Some(code), String::new()), "{policy:?} {mute}");
+            lively.send_close(code, "");
+            other.stream.shutdown(std::net::Shutdown::Both).unwrap();
+            drop(lively);
+            assert_eq!(host.outcome().unwrap_err().kind(), ErrorKind::Timeout);
         }
     });
 }

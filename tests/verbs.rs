@@ -158,6 +158,7 @@ fn a_client_that_cannot_use_the_subprotocol_chosen_before_is_refused() {
         client.write_all(request("/", "").as_bytes()).unwrap();
         assert_eq!(http::status(&http::hear_all(&mut client)), 400);
         drop(client);
+        assert_eq!(upstream.hear_close(), (Some(1001), String::new()));
         upstream.hear_end();
         assert_eq!(host.outcome().unwrap_err().kind(), ErrorKind::Request);
     });

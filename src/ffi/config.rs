@@ -1,45 +1,44 @@
 //! `wsproxy_config_*`: every setting, one function each.
 //!
 //! Theory: a configuration is an `Arc<Config>` behind a lock. A setter works on a copy and puts it in place only
-//! when all of it went well, so a refused value changes nothing, and sessions keep what they started with.
+//! when all of it went well, so a refused value changes nothing, and sessions keep what they started with. The words
+//! of a refusal are kept for each thread, as on sessions: what one thread reads no other thread's setter frees.
 
-use std::ffi::{c_char, c_int, CString};
+use std::ffi::{c_char, c_int};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::incoming::{c_bytes, c_string, c_text, milliseconds, switch};
+use super::incoming::{c_bytes, c_text, milliseconds, switch};
+use super::words::Words;
 use super::{constants, guard};
 use crate::error::{Error, Result};
 use crate::{Config, Side};
 
 /// Settings, shared by any number of sessions and threads. Opaque.
 pub struct wsproxy_config {
-    state: Mutex<State>,
-}
-
-struct State {
-    config: Arc<Config>,
-    error: CString,
+    current: Mutex<Arc<Config>>,
+    words: Words,
 }
 
 impl wsproxy_config {
     /// The settings as they are now.
     pub(super) fn snapshot(&self) -> Arc<Config> {
-        Arc::clone(&self.state.lock().config)
+        Arc::clone(&self.current.lock())
     }
 
     fn change(&self, setter: impl FnOnce(&mut Config) -> Result<()>) -> Result<()> {
-        let mut state = self.state.lock();
-        let mut config = Config::clone(&state.config);
-        match guard::catch(Err, || setter(&mut config)) {
-            Ok(()) => state.config = Arc::new(config),
-            Err(error) => {
-                state.error = c_string(&error.to_string());
-                return Err(error);
-            }
+        let result = guard::catch(Err, || {
+            let mut current = self.current.lock();
+            let mut config = Config::clone(&current);
+            setter(&mut config)?;
+            *current = Arc::new(config);
+            Ok(())
+        });
+        if let Err(error) = &result {
+            self.words.record(error);
         }
-        Ok(())
+        result
     }
 }
 
@@ -80,8 +79,8 @@ pub extern "C" fn wsproxy_config_new() -> *mut wsproxy_config {
     guard::catch(
         |_| std::ptr::null_mut(),
         || {
-            let state = State { config: Arc::new(Config::new()), error: CString::default() };
-            Box::into_raw(Box::new(wsproxy_config { state: Mutex::new(state) }))
+            let current = Mutex::new(Arc::new(Config::new()));
+            Box::into_raw(Box::new(wsproxy_config { current, words: Words::default() }))
         },
     )
 }
@@ -99,9 +98,11 @@ pub unsafe extern "C" fn wsproxy_config_free(config: *mut wsproxy_config) {
     });
 }
 
-/// The words of the last refused setter: "" if there was none, a fixed text for NULL; never NULL.
+/// The words of the calling thread's last refused setter of `config`, or, if it had none, of the last refused setter
+/// of any thread. "" if none was refused; a fixed text for NULL; never NULL.
 ///
-/// The text belongs to the configuration and is good until its next refused setter, or until it is freed.
+/// The text belongs to the configuration and is good until the calling thread's next call with it, or until it is
+/// freed. Any thread.
 #[no_mangle]
 pub unsafe extern "C" fn wsproxy_config_error(config: *const wsproxy_config) -> *const c_char {
     guard::catch(
@@ -109,7 +110,7 @@ pub unsafe extern "C" fn wsproxy_config_error(config: *const wsproxy_config) -> 
         || {
             // SAFETY: the caller's promise: NULL, or a configuration that was not freed.
             match unsafe { config.as_ref() } {
-                Some(config) => config.state.lock().error.as_ptr(),
+                Some(config) => config.words.text(),
                 None => c"host: the configuration is NULL".as_ptr(),
             }
         },
@@ -117,6 +118,9 @@ pub unsafe extern "C" fn wsproxy_config_error(config: *const wsproxy_config) -> 
 }
 
 /// Where hooks run: one of the WSPROXY_SERIAL, WSPROXY_CONCURRENT, WSPROXY_CALLER. Default: WSPROXY_SERIAL.
+///
+/// Under WSPROXY_SERIAL a direction waits for its turn while the other one's hook runs, under WSPROXY_CALLER for the
+/// hook of either; what the host sends to the side that it forwards to waits with it (`wsproxy_send`).
 #[no_mangle]
 pub unsafe extern "C" fn wsproxy_config_set_policy(
     config: *mut wsproxy_config,
@@ -214,8 +218,8 @@ pub unsafe extern "C" fn wsproxy_config_set_check_utf8(
     }
 }
 
-/// How long the client's request may take, and how long the upstream's name, connection and answer together, in
-/// milliseconds, at least 1. Default: 10000.
+/// How long the client's request may take; how long the upstream's name, connection and answer together; and how long
+/// the client may take to accept its answer: each, in milliseconds, at least 1. Default: 10000.
 #[no_mangle]
 pub unsafe extern "C" fn wsproxy_config_set_connect_timeout(
     config: *mut wsproxy_config,
@@ -230,8 +234,9 @@ pub unsafe extern "C" fn wsproxy_config_set_connect_timeout(
     }
 }
 
-/// How long both directions may be silent before the session ends with 1001, in milliseconds; 0 is for ever.
-/// Default: 120000.
+/// How long nothing may cross before the session ends with 1001 on both sides, in milliseconds; 0 is for ever. With
+/// `wsproxy_config_set_keepalive_interval` also how long one side may send nothing, not even answers to the pings: then
+/// the session ends with 1001 (the client was silent) or 1011 (the upstream). Default: 120000.
 #[no_mangle]
 pub unsafe extern "C" fn wsproxy_config_set_idle_timeout(
     config: *mut wsproxy_config,
@@ -390,8 +395,8 @@ pub unsafe extern "C" fn wsproxy_config_add_origin(
     }
 }
 
-/// How many bytes of frames given to `wsproxy_send` may wait for one side, at least 1; a single frame of any size
-/// may always wait. Default: 1 MiB.
+/// How many bytes of frames given to `wsproxy_send` may wait for one side, at least 1, each frame with 64 besides its
+/// payload; a single frame of any size may always wait. Default: 1 MiB.
 #[no_mangle]
 pub unsafe extern "C" fn wsproxy_config_set_send_queue(
     config: *mut wsproxy_config,

@@ -78,7 +78,10 @@ pub enum wsproxy_kind {
 pub enum wsproxy_verdict {
     /// Send the frame on, as the hook left it.
     WSPROXY_FORWARD = 1,
-    /// Send nothing.
+    /// Send nothing. A text message may have been cut into fragments inside a character: when the fragment before such
+    /// a cut is sent on and the one after it dropped, or the other way round, what is left would not be UTF-8, and the
+    /// session ends like after a failed hook (1011). `wsproxy_config_set_aggregate` avoids it; without
+    /// `wsproxy_config_set_check_utf8` nobody looks.
     WSPROXY_DROP = 2,
     /// Close both sides, with 1000 or with what `wsproxy_frame_set_end` said.
     WSPROXY_END = 3,
@@ -110,20 +113,21 @@ pub enum wsproxy_fault {
     WSPROXY_FAULT_SYSTEM = 4,
 }
 
-/// How much the log callback gets to see.
+/// How much the log callback gets to see: its level and those before it. Each line is about one call of
+/// `wsproxy_connect`, one of its halves, or `wsproxy_execute`. Payloads, headers and URLs' paths are never logged.
 #[repr(C)]
 pub enum wsproxy_log_level {
     /// Nothing.
     WSPROXY_LOG_OFF = 0,
-    /// What somebody should mend.
+    /// Bugs in this library.
     WSPROXY_LOG_ERROR = 1,
-    /// What somebody should know.
+    /// What the host or the system did that ended the call: a hook that failed, a stop in a handshake, no descriptors.
     WSPROXY_LOG_WARN = 2,
-    /// Sessions that begin and end.
+    /// What a peer did that ended the call: a refusal, a broken protocol, a limit, a deadline, a lost connection.
     WSPROXY_LOG_INFO = 3,
-    /// Steps of a session.
+    /// Calls that went well.
     WSPROXY_LOG_DEBUG = 4,
-    /// Single frames, by their type and size. Payloads are never logged.
+    /// Nothing yet: reserved.
     WSPROXY_LOG_TRACE = 5,
 }
 
@@ -140,6 +144,9 @@ pub enum wsproxy_abi_number {
     /// Raised with every change that breaks a compiled host.
     WSPROXY_ABI = 0,
 }
+
+/// "No status", for a close frame without a code (RFC 6455 section 7.4.1: never on the wire).
+pub(super) const NO_STATUS: u16 = 1005;
 
 /// The code that stands for an error.
 pub(super) fn code_of(error: &Error) -> c_int {

@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::ptr::NonNull;
 
 use super::constants::{
-    close_code, close_number, kind_number, side_number, sides, wsproxy_verdict,
+    close_code, close_number, kind_number, side_number, sides, wsproxy_verdict, NO_STATUS,
 };
 use super::session::wsproxy;
 use super::{guard, incoming};
@@ -184,11 +184,7 @@ impl Shown {
 
     fn set_end(&self, side: c_int, code: c_int, reason: &str) -> Result<()> {
         let sides = sides(side)?;
-        let close = match close_code(code)? {
-            Some(code) => Close::new(code, reason)?,
-            None if reason.is_empty() => Close::none(),
-            None => return Err(Error::argument("a close without a code cannot have a reason")),
-        };
+        let close = Close::new(close_code(code)?.unwrap_or(NO_STATUS), reason)?;
         let mut end = self.end.borrow_mut();
         let end = match &mut *end {
             Some(end) => end,
@@ -248,8 +244,8 @@ fn find(frame: *mut wsproxy_frame) -> Option<NonNull<Shown>> {
 /// `frame->payload_len` tell the new one, and the old pointer is dead.
 ///
 /// Returns WSPROXY_OK; WSPROXY_ERR_ARGUMENT for NULL, for more than 125 bytes in a control frame or 123 in a close
-/// reason, and for text that is not UTF-8; WSPROXY_ERR_STATE outside the hook of this frame. After a failure
-/// nothing was changed.
+/// reason, for text that is not UTF-8, and for a reason on a close frame without a code, whose code is to be set first
+/// (`wsproxy_frame_set_code`); WSPROXY_ERR_STATE outside the hook of this frame. After a failure nothing was changed.
 #[no_mangle]
 pub unsafe extern "C" fn wsproxy_frame_set_payload(
     frame: *mut wsproxy_frame,
@@ -260,7 +256,8 @@ pub unsafe extern "C" fn wsproxy_frame_set_payload(
     unsafe { shown(frame, |shown| shown.set_payload(data, len)) }
 }
 
-/// Replaces the code of a close frame; WSPROXY_CLOSE_ABSENT takes it away. Inside the hook only.
+/// Replaces the code of a close frame; WSPROXY_CLOSE_ABSENT takes it away, and then no reason is sent either. Inside
+/// the hook only.
 ///
 /// Codes that must not be on the wire are mapped: 1005 to no code, others to 1011.
 ///
@@ -280,8 +277,8 @@ pub unsafe extern "C" fn wsproxy_frame_set_code(frame: *mut wsproxy_frame, code:
 /// Says what WSPROXY_END sends to `side` (or WSPROXY_BOTH); without it, 1000 goes to both. Inside the hook only; it
 /// ends nothing by itself.
 ///
-/// `code` may be WSPROXY_CLOSE_ABSENT, then without a reason; codes that must not be on the wire are mapped: 1005 to
-/// no code, others to 1011. `reason` is copied: UTF-8, at most 123 bytes, NULL if `reason_len` is 0.
+/// `code` may be WSPROXY_CLOSE_ABSENT; codes that must not be on the wire are mapped: 1005 to no code, others to
+/// 1011. `reason` is copied: UTF-8, at most 123 bytes, none without a code, NULL if `reason_len` is 0.
 ///
 /// Returns WSPROXY_OK; WSPROXY_ERR_ARGUMENT for NULL, another side, code or reason; WSPROXY_ERR_STATE outside the
 /// hook of this frame. After a failure nothing was changed.

@@ -10,16 +10,13 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::Mutex;
 
 use super::config::wsproxy_config;
-use super::constants::{self, close_code, fault_number, one_side};
+use super::constants::{self, close_code, fault_number, one_side, NO_STATUS};
 use super::frame::{wsproxy_on_frame, Hook};
 use super::guard;
 use super::incoming::{bytes, c_string, c_text, text};
 use super::words::Words;
 use crate::error::{Error, Result};
 use crate::{Client, Config, Proxy};
-
-/// "No status", for a stop without a close code (RFC 6455 section 7.4.1: never on the wire).
-const NO_STATUS: u16 = 1005;
 
 /// "Going away", for a session that is freed while it runs.
 const GOING_AWAY: u16 = 1001;
@@ -141,7 +138,9 @@ pub unsafe extern "C" fn wsproxy_set_client_upgraded(
 /// and only then answers the client. A path or query in `url` is used as it stands; without one the client's is.
 ///
 /// `client_fd` is duplicated: the host closes its own, best as soon as this has returned. `url` is borrowed for the
-/// call. Blocks up to the connect timeout; `wsproxy_stop` on another thread ends it.
+/// call. Blocks: up to the connect timeout for the client's request, again for the upstream, and again until the
+/// client has taken its answer; a client that is refused has up to a second to read why. `wsproxy_stop` on another
+/// thread ends the waiting, but for that second.
 ///
 /// Returns WSPROXY_OK;
 /// WSPROXY_ERR_ARGUMENT (NULL, no open socket, a URL that is none), WSPROXY_ERR_STATE (connected before) and
@@ -171,8 +170,8 @@ pub unsafe extern "C" fn wsproxy_connect(
 /// The upstream's half of `wsproxy_connect`. The halves may be called in either order, one at a time; without a
 /// client's request at hand the upstream gets the headers and subprotocols of the configuration.
 ///
-/// Pointers and results are those of `wsproxy_connect`. After a failure other than WSPROXY_ERR_STOPPED the call may be
-/// made again, with another URL too; the client was told nothing.
+/// Pointers and results are those of `wsproxy_connect`. Blocks up to the connect timeout. After a failure other than
+/// WSPROXY_ERR_STOPPED the call may be made again, with another URL too; the client was told nothing.
 #[no_mangle]
 pub unsafe extern "C" fn wsproxy_connect_upstream(p: *mut wsproxy, url: *const c_char) -> c_int {
     // SAFETY: passed on to the caller.
@@ -182,7 +181,8 @@ pub unsafe extern "C" fn wsproxy_connect_upstream(p: *mut wsproxy, url: *const c
 /// The client's half of `wsproxy_connect`: the client is answered at once, with the upstream's subprotocol if that
 /// was connected before.
 ///
-/// Pointers, results and what is allowed after a failure are those of `wsproxy_connect`.
+/// Pointers, results and what is allowed after a failure are those of `wsproxy_connect`. Blocks up to the connect
+/// timeout for the request, and again until the client has taken its answer or, refused, up to a second.
 #[no_mangle]
 pub unsafe extern "C" fn wsproxy_connect_client(p: *mut wsproxy, client_fd: c_int) -> c_int {
     // SAFETY: passed on to the caller.
@@ -231,10 +231,11 @@ pub unsafe extern "C" fn wsproxy_execute(
 /// WSPROXY_ERR_STOPPED.
 ///
 /// `code` may be WSPROXY_CLOSE_ABSENT; codes that must not be on the wire are mapped: 1005 to no code, others to
-/// 1011. `reason` is copied: UTF-8, at most 123 bytes, NULL if `reason_len` is 0. Never blocks. Any thread, inside
-/// the hook too, at any time before `wsproxy_free`.
+/// 1011. `reason` is copied: UTF-8, at most 123 bytes, none without a code (RFC 6455 has no place for it), NULL if
+/// `reason_len` is 0. Never blocks. Any thread, inside the hook too, at any time before `wsproxy_free`.
 ///
-/// Returns WSPROXY_OK, or WSPROXY_ERR_ARGUMENT: then nothing was changed. The first stop counts.
+/// Returns WSPROXY_OK, or WSPROXY_ERR_ARGUMENT (NULL, a number that is no code, another reason): then nothing was
+/// changed. The first stop counts.
 #[no_mangle]
 pub unsafe extern "C" fn wsproxy_stop(
     p: *mut wsproxy,
@@ -253,7 +254,8 @@ pub unsafe extern "C" fn wsproxy_stop(
 
 /// Sends a frame of the host's own to `side`: WSPROXY_TEXT, WSPROXY_BINARY, WSPROXY_PING or WSPROXY_PONG. It is not
 /// shown to the hook; sent from inside the hook, it goes before the frame that the hook is looking at. Data waits
-/// for the end of a message under way, pings and pongs go between fragments.
+/// for the end of a message under way, pings and pongs go between fragments. All wait while the direction that
+/// forwards to `side` waits: for its hook to return, and for its turn at the hook (`wsproxy_config_set_policy`).
 ///
 /// `data` is copied; NULL if `len` is 0. Never blocks. Any thread, inside the hook too, while the session runs.
 ///
@@ -301,8 +303,9 @@ pub unsafe extern "C" fn wsproxy_error_fault(p: *const wsproxy) -> c_int {
     unsafe { guard::ask(p, host, |session| fault_number(session.words.fault())) }
 }
 
-/// The HTTP status of a handshake that failed: the upstream's refusal, or what the client was answered. 0 if there
-/// is none. Any thread.
+/// The HTTP status of a handshake that failed: that of the upstream's refusal, or the 4xx or 5xx with which a client
+/// that waits for an answer is turned away (`wsproxy_connect_upstream` alone tells the client nothing). 0 if there
+/// was none, and again once a handshake has succeeded. Any thread.
 #[no_mangle]
 pub unsafe extern "C" fn wsproxy_http_status(p: *const wsproxy) -> c_int {
     // SAFETY: passed on to the caller.
@@ -326,7 +329,9 @@ pub unsafe extern "C" fn wsproxy_subprotocol(p: *const wsproxy) -> *const c_char
 /// Frees a session, in whatever state. NULL is allowed.
 ///
 /// A call in progress (from inside its hook, or on another thread) is stopped as by `wsproxy_stop` with 1001; the
-/// memory goes when it returns. No new call with `p` is allowed afterwards, except inside the hook that is running.
+/// memory goes when it returns. Of a session that was not executed the connections are closed at once; a side that was
+/// connected gets a close frame before. No new call with `p` is allowed afterwards, except inside the hook that is
+/// running.
 #[no_mangle]
 pub unsafe extern "C" fn wsproxy_free(p: *mut wsproxy) {
     guard::catch(drop, || {

@@ -1,6 +1,6 @@
-//! The words of failures, kept on the session for `wsproxy_error`.
+//! The words of failures, kept on each session and configuration for `wsproxy_error` and `wsproxy_config_error`.
 //!
-//! Theory: each thread has its own last failure, so that two threads that work on one session do not read each
+//! Theory: each thread has its own last failure, so that two threads that work on one handle do not read each
 //! other's; a thread that had none reads the last failure of any thread. A text stays where it is until its
 //! thread's next failing call, so the pointer that C holds stays good. Threads that have ended are forgotten at
 //! the next failure: the memory is bounded by the threads alive, not by the failures seen.
@@ -30,7 +30,7 @@ fn key(thread: &Weak<()>) -> usize {
     thread.as_ptr().addr()
 }
 
-/// The last failures on one session.
+/// The last failures on one session or configuration.
 #[derive(Default)]
 pub(super) struct Words {
     failures: Mutex<Failures>,

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::control::{Control, Watcher};
+use super::farewell::farewell;
 use super::hook;
 use super::slow::SendQueue;
 use crate::config::Config;
@@ -32,7 +33,14 @@ pub(crate) fn run(
     mut engine: Engine,
     hook: Option<LocalHook<'_>>,
 ) -> Result<()> {
-    let waker = Arc::new(Waker::new()?);
+    let waker = match Waker::new() {
+        Ok(waker) => Arc::new(waker),
+        Err(error) => {
+            engine.end(Cause::System(error.clone()));
+            Side::BOTH.iter().for_each(|&side| farewell(&mut engine, side, wires.get(side)));
+            return Err(error);
+        }
+    };
     control.watch(Watcher::Poll(Arc::clone(&waker)));
     for side in Side::BOTH {
         engine.directions.get_mut(side).set_inspected(true); // frames of the host's go between any two
@@ -47,10 +55,16 @@ pub(crate) fn run(
         started: Instant::now(),
         finished: PerSide::default(),
         moved: PerSide::default(),
+        relayed: PerSide::default(),
+        left: PerSide::default(),
         queues: PerSide::default(),
         cut: false,
     };
     let outcome = session.run();
+    if let Err(error) = &outcome {
+        session.engine.end(Cause::System(error.clone()));
+        Side::BOTH.iter().for_each(|&side| session.write(side));
+    }
     control.watch(Watcher::Nobody);
     control.set_stats(session.engine.stats());
     outcome?;
@@ -69,7 +83,11 @@ struct Caller<'a, 'h> {
     timers: Timers,
     started: Instant,
     finished: PerSide<bool>,
+    /// Whether bytes went out since the last look at the time; and whether some were relayed.
     moved: PerSide<bool>,
+    relayed: PerSide<bool>,
+    /// Whether frames wait in the engine because much waits for the other side.
+    left: PerSide<bool>,
     queues: PerSide<SendQueue>,
     cut: bool,
 }
@@ -80,6 +98,7 @@ impl Caller<'_, '_> {
         Side::BOTH.iter().for_each(|&side| self.relay(side));
         loop {
             self.obey();
+            Side::BOTH.iter().for_each(|&side| self.go_on(side));
             self.keep_time();
             if self.cut || self.engine.is_over() {
                 return Ok(());
@@ -123,7 +142,7 @@ impl Caller<'_, '_> {
             Ok(0) => self.engine.input_ended(from, "closed the connection"),
             Ok(count) => {
                 self.engine.filled(from, count);
-                self.timers.note_activity(self.now());
+                self.timers.note_input(from, self.now());
                 self.relay(from);
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
@@ -131,27 +150,43 @@ impl Caller<'_, '_> {
         }
     }
 
-    /// Every frame that one read brought, then one write.
+    /// Goes on with frames that were left because much waited for the other side.
+    fn go_on(&mut self, from: Side) {
+        if *self.left.get(from) && !self.engine.has_output(from.other()) {
+            self.relay(from);
+        }
+    }
+
+    /// Every frame that one read brought, then one write; more only where a hook makes more of them than was read.
     fn relay(&mut self, from: Side) {
-        while self.engine.poll(from) {
+        *self.left.get_mut(from) = false;
+        while !*self.left.get(from) && self.engine.poll(from) {
             let verdict = match (&mut self.hook, self.engine.frame(from)) {
                 (Some(hook), Some(mut frame)) => hook::ask(hook, &mut frame),
                 _ => Verdict::Forward,
             };
             self.take_mail(from.other());
             self.engine.resolve(from, verdict);
+            self.heed_stop();
+            if self.engine.directions.get(from).is_full() {
+                self.write(from.other());
+                *self.left.get_mut(from) = self.engine.has_output(from.other());
+            }
         }
+        self.timers.note_activity(self.now()); // the hook's time is not idle time
         self.control.set_stats(self.engine.stats());
         self.write(from.other());
     }
 
     fn write(&mut self, to: Side) {
         while self.engine.has_output(to) {
+            let relays = self.engine.directions.get(to.other()).has_ready();
             let parts = self.engine.output(to).map(IoSlice::new);
             match self.wires.get(to).try_send(&parts) {
                 Ok(count) => {
                     self.engine.wrote(to, count);
                     *self.moved.get_mut(to) = true;
+                    *self.relayed.get_mut(to) |= relays;
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(_) => self.engine.output_failed(to),
@@ -171,12 +206,17 @@ impl Caller<'_, '_> {
         }
     }
 
-    fn obey(&mut self) {
-        if let Some(close) = self.control.stop_requested() {
-            if self.engine.cause().is_none() {
-                self.engine.end(Cause::Stopped(close));
-            }
+    fn heed_stop(&mut self) {
+        if !self.control.is_stopping() || self.engine.cause().is_some() {
+            return;
         }
+        if let Some(close) = self.control.stop_requested() {
+            self.engine.end(Cause::Stopped(close));
+        }
+    }
+
+    fn obey(&mut self) {
+        self.heed_stop();
         Side::BOTH.iter().for_each(|&side| self.push(side));
     }
 
@@ -208,11 +248,17 @@ impl Caller<'_, '_> {
         let now = self.now();
         for side in Side::BOTH {
             let waiting = self.engine.has_output(side);
-            let moved = std::mem::take(self.moved.get_mut(side));
-            let moved = moved || (waiting && self.queues.get_mut(side).moves(self.wires.get(side)));
-            self.timers.note_output(side, waiting, moved, now);
+            let wrote = std::mem::take(self.moved.get_mut(side));
+            let drains = waiting && self.queues.get_mut(side).moves(self.wires.get(side));
+            self.timers.note_output(side, waiting, wrote || drains, now);
+            if std::mem::take(self.relayed.get_mut(side)) || drains {
+                self.timers.note_activity(now);
+            }
         }
-        if self.engine.is_closing() {
+        // Of two sides that close by themselves each may first take what the other had sent before.
+        let unhurried = self.engine.cause().is_none()
+            && Side::BOTH.iter().any(|&side| self.engine.has_output(side));
+        if self.engine.is_closing() && !unhurried {
             self.timers.note_closing(now);
         }
         while let Some(due) = self.timers.due(now) {
@@ -224,6 +270,9 @@ impl Caller<'_, '_> {
         match due {
             Due::Keepalive => self.engine.ping(),
             Due::Idle => self.engine.end(Cause::idle(self.timers.periods().idle)),
+            Due::Silent(side) => {
+                self.engine.end(Cause::silent(side, self.timers.periods().idle));
+            }
             Due::Stalled(side) => {
                 self.engine.end(Cause::stalled(side, self.timers.periods().write));
                 self.engine.output_failed(side);

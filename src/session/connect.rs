@@ -32,8 +32,9 @@ pub(crate) enum Failure {
 }
 
 impl From<Error> for Failure {
+    /// The system failed us: the client is not to suffer in silence.
     fn from(error: Error) -> Self {
-        Failure::Lost(error)
+        Failure::Refusal(Refusal::internal(error))
     }
 }
 
@@ -74,6 +75,9 @@ impl<'a> Connector<'a> {
         wire: &Wire,
         engine: &mut Engine,
     ) -> Result<ClientRequest, Failure> {
+        if self.patience.is_over() {
+            return Err(Failure::Refusal(Refusal::unavailable(stopped())));
+        }
         loop {
             let request = engine.poll_request(&self.config.origins).map_err(Failure::Refusal)?;
             if let Some(request) = request {
@@ -83,7 +87,7 @@ impl<'a> Connector<'a> {
             waited.map_err(|interrupt| match interrupt {
                 Interrupt::Late => Failure::Refusal(Refusal::request_timeout()),
                 Interrupt::Stopped => Failure::Refusal(Refusal::unavailable(stopped())),
-                Interrupt::System(error) => Failure::Lost(error),
+                Interrupt::System(error) => Failure::from(error),
             })?;
             if !read_some(wire, engine, Side::Client).map_err(client_lost)? {
                 return Err(Failure::Lost(client_left("before its request was complete")));
@@ -181,7 +185,7 @@ impl<'a> Connector<'a> {
             Err(Interrupt::Late) => {
                 Err(Failure::Refusal(Refusal::gateway_timeout(self.too_slow())))
             }
-            Err(Interrupt::System(error)) => Err(Failure::Lost(error)),
+            Err(Interrupt::System(error)) => Err(Failure::from(error)),
         }
     }
 

@@ -46,6 +46,7 @@ pub(crate) enum Watcher {
 #[derive(Debug)]
 pub(crate) struct Control {
     stop: Mutex<Option<Close>>,
+    stopping: AtomicBool,
     watcher: Mutex<Watcher>,
     open: AtomicBool,
     mail: PerSide<Mailbox>,
@@ -56,6 +57,7 @@ impl Control {
     pub(crate) fn new(send_queue: usize) -> Self {
         Control {
             stop: Mutex::new(None),
+            stopping: AtomicBool::new(false),
             watcher: Mutex::new(Watcher::Nobody),
             open: AtomicBool::new(false),
             mail: PerSide::from_fn(|_| Mailbox::new(send_queue)),
@@ -66,7 +68,13 @@ impl Control {
     /// Asks for the end; the first request counts.
     pub(crate) fn stop(&self, close: Close) {
         self.stop.lock().get_or_insert(close);
+        self.stopping.store(true, Ordering::Release);
         self.wake(Event::Stop);
+    }
+
+    /// Whether the end was asked for. Cheap: once per frame.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
     }
 
     /// What was asked for.
@@ -165,6 +173,9 @@ fn check_frame(kind: Kind, payload: &[u8]) -> Result<()> {
     }
 }
 
+/// What a queued frame takes besides its payload: empty ones fill the queue too.
+const OVERHEAD: usize = 64;
+
 /// Frames of the host's for one side.
 #[derive(Debug)]
 pub(crate) struct Mailbox {
@@ -186,7 +197,7 @@ impl Mailbox {
 
     fn post(&self, to: Side, kind: Kind, payload: &[u8]) -> Result<()> {
         let mut queue = self.queue.lock();
-        if !queue.frames.is_empty() && queue.bytes + payload.len() > self.limit {
+        if !queue.frames.is_empty() && queue.bytes + payload.len() + OVERHEAD > self.limit {
             return Err(Error::new(
                 ErrorKind::Again,
                 match to {
@@ -196,7 +207,7 @@ impl Mailbox {
                 format!("{} bytes wait for the {to} already", queue.bytes),
             ));
         }
-        queue.bytes += payload.len();
+        queue.bytes += payload.len() + OVERHEAD;
         queue.frames.push_back((kind, payload.to_vec()));
         self.has_mail.store(true, Ordering::Release);
         Ok(())
@@ -217,7 +228,7 @@ impl Mailbox {
             let taken = (kind.is_control() || !held) && take(*kind, payload);
             held |= !taken;
             if taken {
-                *bytes -= payload.len();
+                *bytes -= payload.len() + OVERHEAD;
             }
             !taken
         });
@@ -230,7 +241,7 @@ mod tests {
     use super::*;
 
     fn control() -> Control {
-        let control = Control::new(10);
+        let control = Control::new(4 * OVERHEAD);
         control.set_open(true);
         control
     }
@@ -238,11 +249,19 @@ mod tests {
     #[test]
     fn a_full_queue_says_so_and_a_single_frame_always_fits() {
         let control = control();
-        assert!(control.send(Side::Client, Kind::Binary, &[0; 100]).is_ok());
+        assert!(control.send(Side::Client, Kind::Binary, &[0; 1000]).is_ok());
         let error = control.send(Side::Client, Kind::Binary, &[0; 1]).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Again);
         control.mail(Side::Client).deliver(|_, _| true);
         assert!(control.send(Side::Client, Kind::Binary, &[0; 1]).is_ok());
+    }
+
+    #[test]
+    fn empty_frames_fill_the_queue_too() {
+        let control = Control::new(1000);
+        control.set_open(true);
+        let taken = (0..100).take_while(|_| control.send(Side::Client, Kind::Text, b"").is_ok());
+        assert_eq!(taken.count(), 1000 / OVERHEAD);
     }
 
     #[test]

@@ -43,6 +43,11 @@ impl<'a> Patience<'a> {
         Patience { heeds_stop: false, ..self }
     }
 
+    /// Whether `stop` was called: then nothing is begun that needs no wait either.
+    pub(crate) fn is_over(&self) -> bool {
+        self.heeds_stop && self.control.is_stopping()
+    }
+
     /// Waits for one descriptor.
     pub(crate) fn wait(&self, watched: Watched<'_>) -> Result<Events, Interrupt> {
         self.wait_for_both(watched, self.nothing()).map(|[events, _]| events)
@@ -54,7 +59,7 @@ impl<'a> Patience<'a> {
         first: Watched<'_>,
         second: Watched<'_>,
     ) -> Result<[Events; 2], Interrupt> {
-        if self.heeds_stop && self.control.stop_requested().is_some() {
+        if self.is_over() {
             return Err(Interrupt::Stopped);
         }
         let left = self.deadline.saturating_duration_since(Instant::now());

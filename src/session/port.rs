@@ -31,6 +31,8 @@ pub(crate) struct Port<'a> {
     waiting: AtomicBool,
     /// Counts every successful write.
     progress: AtomicU64,
+    /// Counts those that wrote what the other side sent.
+    relayed: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -60,6 +62,7 @@ impl<'a> Port<'a> {
             closed: AtomicBool::new(false),
             waiting: AtomicBool::new(false),
             progress: AtomicU64::new(0),
+            relayed: AtomicU64::new(0),
         }
     }
 
@@ -88,6 +91,16 @@ impl<'a> Port<'a> {
     pub(crate) fn progress(&self) -> (bool, u64) {
         let waiting = self.waiting.load(Ordering::Acquire) || self.has_left_over();
         (waiting, self.progress.load(Ordering::Acquire))
+    }
+
+    /// How many writes have carried what the other side sent.
+    pub(crate) fn relayed(&self) -> u64 {
+        self.relayed.load(Ordering::Acquire)
+    }
+
+    /// A close frame is about to be queued: from now on nothing more is forwarded.
+    pub(crate) fn shut(&self) {
+        self.closed.store(true, Ordering::Release);
     }
 
     /// Frames of the host's that the relaying thread puts into its own batch.
@@ -156,9 +169,12 @@ impl<'a> Port<'a> {
         queued
     }
 
-    /// Queues a ping of the proxy's own.
+    /// Queues a ping of the proxy's own, unless bytes wait already: those show as well whether anybody is there.
     pub(crate) fn ping(&self, payload: &[u8]) {
         let mut gate = self.gate.lock();
+        if gate.writing || !gate.outbox.pending().is_empty() {
+            return;
+        }
         gate.outbox.push(Kind::Ping, payload);
         self.push_out(&mut gate);
     }
@@ -255,6 +271,7 @@ impl<'a> Port<'a> {
 
     fn write_all(&self, mut pending: &[u8], direction: &mut Direction) -> io::Result<()> {
         while !pending.is_empty() || direction.has_ready() {
+            let relays = direction.has_ready();
             let [run, tail] = direction.ready();
             let parts = [pending, run, tail].map(IoSlice::new);
             let count = match self.wire.try_send(&parts) {
@@ -269,6 +286,7 @@ impl<'a> Port<'a> {
                 Err(error) => return Err(error),
             };
             self.progress.fetch_add(1, Ordering::AcqRel);
+            self.relayed.fetch_add(u64::from(relays), Ordering::AcqRel);
             let of_pending = count.min(pending.len());
             pending = pending.get(of_pending..).unwrap_or_default();
             direction.wrote(count - of_pending);

@@ -13,6 +13,7 @@ use super::caller;
 use super::client::{Client, Progress};
 use super::connect::{Asking, Connector, Failure};
 use super::control::{Control, Watcher};
+use super::legs::Legs;
 use super::supervisor;
 use super::threads::SharedHook;
 use crate::config::{Config, Policy};
@@ -21,7 +22,7 @@ use crate::io::Wire;
 use crate::ws::close::Close;
 use crate::ws::engine::{Engine, Seeds};
 use crate::ws::frame::{Kind, PerSide, Side};
-use crate::ws::handshake::{ClientRequest, Refusal};
+use crate::ws::handshake::Refusal;
 use crate::ws::stats::Stats;
 use crate::ws::url::Url;
 use crate::ws::verdict::{Frame, Verdict};
@@ -46,31 +47,20 @@ struct Outcome {
 
 #[derive(Debug)]
 enum Stage {
-    Opening(Box<Opening>),
+    Opening(Box<Legs>),
     /// Another call is at work; its name.
     Busy(&'static str),
     Ended,
-}
-
-/// What there is before `execute`.
-#[derive(Debug)]
-struct Opening {
-    engine: Engine,
-    client: Option<Wire>,
-    upstream: Option<Wire>,
-    request: Option<ClientRequest>,
-    peer: Option<String>,
 }
 
 impl Proxy {
     /// A session with these settings.
     pub fn new(config: Arc<Config>) -> Result<Proxy> {
         let engine = Engine::opening(config.rules, &seeds()?);
-        let opening = Opening { engine, client: None, upstream: None, request: None, peer: None };
         Ok(Proxy {
             control: Control::new(config.send_queue),
             config,
-            stage: Mutex::new(Stage::Opening(Box::new(opening))),
+            stage: Mutex::new(Stage::Opening(Box::new(Legs::new(engine)))),
             outcome: Mutex::default(),
         })
     }
@@ -82,8 +72,8 @@ impl Proxy {
         let url = Url::parse(url)?;
         check_scheme(&url)?;
         let mut opening = self.enter("connect", |opening| match opening {
-            Opening { client: Some(_), .. } => Err(Error::state("the client is connected already")),
-            Opening { upstream: Some(_), .. } => {
+            Legs { client: Some(_), .. } => Err(Error::state("the client is connected already")),
+            Legs { upstream: Some(_), .. } => {
                 Err(Error::state("the upstream is connected already; use connect_client"))
             }
             _ => Ok(()),
@@ -179,39 +169,41 @@ impl Proxy {
 
     fn run(&self, drive: impl FnOnce(PerSide<&Wire>, Engine) -> Result<()>) -> Result<()> {
         let opening = self.enter("execute", |opening| match opening {
-            Opening { client: None, .. } => Err(Error::state("the client is not connected")),
-            Opening { upstream: None, .. } => Err(Error::state("the upstream is not connected")),
+            Legs { client: None, .. } => Err(Error::state("the client is not connected")),
+            Legs { upstream: None, .. } => Err(Error::state("the upstream is not connected")),
             _ => Ok(()),
         })?;
         let _ended = OnDrop(|| {
             self.control.set_open(false);
             *self.stage.lock() = Stage::Ended;
         });
-        let Opening { engine, client: Some(client), upstream: Some(upstream), .. } = *opening
-        else {
+        let Legs { mut engine, client, upstream, request, .. } = *opening;
+        let (Some(client), Some(upstream)) = (client, upstream) else {
             return Err(Error::state("the session is not connected"));
         };
+        drop(request); // cookies and all
+        engine.settle();
         let done = drive(PerSide { client: &client, upstream: &upstream }, engine);
         let _ = (client.shutdown_both(), upstream.shutdown_both()); // the host's own copies end too
         report("execute", "the session", &done);
         done
     }
 
-    fn connect_both(&self, opening: &mut Opening, client: Client, url: &Url) -> Result<()> {
-        let request = self.take_client(opening, client)?;
+    fn connect_both(&self, opening: &mut Legs, client: Client, url: &Url) -> Result<()> {
+        self.take_client(opening, client)?;
         if let Err(failure) = self.open_upstream(opening, url) {
-            return Err(self.turn_away(opening, request, failure));
+            return Err(self.turn_away(opening, failure));
         }
-        self.answer(opening, request)
+        self.answer(opening)
     }
 
-    fn connect_client_alone(&self, opening: &mut Opening, client: Client) -> Result<()> {
-        let request = self.take_client(opening, client)?;
-        self.answer(opening, request)
+    fn connect_client_alone(&self, opening: &mut Legs, client: Client) -> Result<()> {
+        self.take_client(opening, client)?;
+        self.answer(opening)
     }
 
-    /// Adopts the connection and reads the request; `false` when the host has answered it already.
-    fn take_client(&self, opening: &mut Opening, client: Client) -> Result<bool> {
+    /// Adopts the connection and reads the request, unless the host has answered it already.
+    fn take_client(&self, opening: &mut Legs, client: Client) -> Result<()> {
         let (socket, progress) = client.into_parts()?;
         let _ = socket.set_nodelay(); // no worse without
         opening.peer = socket.peer_ip();
@@ -222,18 +214,17 @@ impl Proxy {
             Progress::Upgraded(early) => {
                 inbox.append(&early);
                 opening.engine.client_is_open();
-                return Ok(false);
+                return Ok(());
             }
         }
-        let connector = Connector::start(&self.config, &self.control)?;
-        match connector.read_request(&wire, &mut opening.engine) {
-            Ok(request) => opening.request = Some(request),
-            Err(failure) => return Err(self.turn_away(opening, true, failure)),
-        }
-        Ok(true)
+        let request = Connector::start(&self.config, &self.control)
+            .map_err(Failure::from)
+            .and_then(|connector| connector.read_request(&wire, &mut opening.engine));
+        opening.request = Some(request.map_err(|failure| self.turn_away(opening, failure))?);
+        Ok(())
     }
 
-    fn open_upstream(&self, opening: &mut Opening, url: &Url) -> Result<(), Failure> {
+    fn open_upstream(&self, opening: &mut Legs, url: &Url) -> Result<(), Failure> {
         let connector = Connector::start(&self.config, &self.control)?;
         let asking = Asking {
             request: opening.request.as_ref(),
@@ -242,37 +233,38 @@ impl Proxy {
         };
         let upgraded = connector.open_upstream(url, asking, &mut opening.engine)?;
         opening.upstream = Some(upgraded.wire);
-        self.outcome.lock().protocol = upgraded.protocol;
+        *self.outcome.lock() = Outcome { protocol: upgraded.protocol, status: None };
         Ok(())
     }
 
     /// Sends the client its 101, unless the host has done so.
-    fn answer(&self, opening: &mut Opening, asked: bool) -> Result<()> {
-        let (Some(request), Some(wire), true) = (&mut opening.request, &opening.client, asked)
-        else {
+    fn answer(&self, opening: &mut Legs) -> Result<()> {
+        if opening.engine.is_open(Side::Client) {
+            return Ok(());
+        }
+        self.send_answer(opening).map_err(|failure| self.turn_away(opening, failure))
+    }
+
+    fn send_answer(&self, opening: &mut Legs) -> Result<(), Failure> {
+        let (Some(request), Some(wire)) = (&mut opening.request, &opening.client) else {
             return Ok(());
         };
         let protocol = self.subprotocol();
         if protocol.as_ref().is_some_and(|chosen| !request.offers(chosen)) {
-            let refusal =
-                Refusal::bad_request("the upstream's subprotocol is not among those offered");
-            return Err(self.turn_away(opening, true, Failure::Refusal(refusal)));
+            let what = "the upstream's subprotocol is not among those offered";
+            return Err(Failure::Refusal(Refusal::bad_request(what)));
         }
         let connector = Connector::start(&self.config, &self.control)?;
         opening.engine.answer_client(request, protocol.as_deref());
         // An upstream that is connected later cannot choose any more: the client has its answer.
         request.forget_protocols();
-        connector.answer_client(wire, &mut opening.engine)
+        connector.answer_client(wire, &mut opening.engine).map_err(Failure::Lost)
     }
 
-    /// Answers a client that still waits for an answer, and closes its connection.
-    fn turn_away(&self, opening: &mut Opening, asked: bool, failure: Failure) -> Error {
-        if let (Failure::Refusal(refusal), Some(wire), true) = (&failure, &opening.client, asked) {
-            // A stopped session has no patience left, and the client none to lose.
-            let connector = Connector::start_fresh(&self.config, &self.control);
-            if let Ok(connector) = connector {
-                connector.refuse(wire, &mut opening.engine, refusal);
-            }
+    /// Answers a client that still waits for an answer.
+    fn turn_away(&self, opening: &mut Legs, failure: Failure) -> Error {
+        if let Failure::Refusal(refusal) = &failure {
+            opening.refuse(&self.config, &self.control, refusal);
         }
         self.explain(failure)
     }
@@ -291,8 +283,8 @@ impl Proxy {
     fn enter(
         &self,
         verb: &'static str,
-        check: impl FnOnce(&Opening) -> Result<()>,
-    ) -> Result<Box<Opening>> {
+        check: impl FnOnce(&Legs) -> Result<()>,
+    ) -> Result<Box<Legs>> {
         let mut stage = self.stage.lock();
         match &*stage {
             Stage::Ended => return Err(Error::state(format!("{verb}: the session has ended"))),
@@ -310,7 +302,7 @@ impl Proxy {
     /// Puts the session back, or ends it after an error that `survives` does not excuse.
     fn leave(
         &self,
-        opening: Box<Opening>,
+        mut opening: Box<Legs>,
         done: Result<()>,
         survives: impl FnOnce(&Error) -> bool,
     ) -> Result<()> {
@@ -320,8 +312,8 @@ impl Proxy {
             opening.shut_down();
         }
         self.control.watch(Watcher::Nobody);
+        self.control.set_open(open); // before anybody can execute, which closes it again
         *self.stage.lock() = if ended { Stage::Ended } else { Stage::Opening(opening) };
-        self.control.set_open(open);
         done
     }
 }
@@ -331,14 +323,6 @@ impl Drop for Proxy {
     fn drop(&mut self) {
         if let Stage::Opening(opening) = self.stage.get_mut() {
             opening.shut_down();
-        }
-    }
-}
-
-impl Opening {
-    fn shut_down(&self) {
-        for wire in [&self.client, &self.upstream].into_iter().flatten() {
-            let _ = wire.shutdown_both(); // already ended is as good
         }
     }
 }

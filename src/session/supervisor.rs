@@ -58,7 +58,11 @@ pub(crate) fn run(
     };
     control.watch(Watcher::Supervisor(events));
     std::thread::scope(|scope| match start(scope, config, &session, directions) {
-        Ok(_) => Supervisor::new(config, &session, keepalive).watch(&inbox),
+        Ok(threads) => {
+            Supervisor::new(config, &session, keepalive).watch(&inbox);
+            // The scope alone would not wait for their very end. relay() lets no panic out.
+            threads.into_iter().for_each(|thread| drop(thread.join()));
+        }
         Err(error) => give_up(&session, error),
     });
     control.watch(Watcher::Nobody);
@@ -105,8 +109,9 @@ struct Supervisor<'s, 'a> {
     look: Option<u64>,
     retry: u64,
     keepalive: [u8; 8],
-    seen_reads: u64,
+    seen_reads: PerSide<u64>,
     seen_writes: PerSide<u64>,
+    seen_relayed: PerSide<u64>,
     seen_queues: PerSide<SendQueue>,
     finished: PerSide<bool>,
 }
@@ -122,8 +127,9 @@ impl<'s, 'a> Supervisor<'s, 'a> {
             look: timeouts.min().map(|period| period.div_ceil(LOOKS)),
             retry: RETRY.0,
             keepalive,
-            seen_reads: 0,
+            seen_reads: PerSide::default(),
             seen_writes: PerSide::default(),
+            seen_relayed: PerSide::default(),
             seen_queues: PerSide::default(),
             finished: PerSide::default(),
         }
@@ -168,20 +174,21 @@ impl<'s, 'a> Supervisor<'s, 'a> {
     }
 
     fn look_at_counters(&mut self, now: u64) {
-        let reads = Side::BOTH
-            .iter()
-            .map(|&side| self.session.reads.get(side))
-            .fold(0, |sum, reads| sum + reads.load(Ordering::Acquire));
-        if std::mem::replace(&mut self.seen_reads, reads) != reads {
-            self.timers.note_activity(now);
-        }
         for side in Side::BOTH {
             let port = self.session.ports.get(side);
+            let reads = self.session.reads.get(side).load(Ordering::Acquire);
+            if std::mem::replace(self.seen_reads.get_mut(side), reads) != reads {
+                self.timers.note_input(side, now);
+            }
             let (waiting, writes) = port.progress();
-            let moved = std::mem::replace(self.seen_writes.get_mut(side), writes) != writes;
-            let moved = moved
-                || (waiting && self.seen_queues.get_mut(side).moves(self.session.wires.get(side)));
-            self.timers.note_output(side, waiting, moved, now);
+            let wrote = std::mem::replace(self.seen_writes.get_mut(side), writes) != writes;
+            let drains =
+                waiting && self.seen_queues.get_mut(side).moves(self.session.wires.get(side));
+            self.timers.note_output(side, waiting, wrote || drains, now);
+            let relayed = port.relayed();
+            if std::mem::replace(self.seen_relayed.get_mut(side), relayed) != relayed || drains {
+                self.timers.note_activity(now);
+            }
             if port.closing().has_begun() {
                 self.timers.note_closing(now);
             }
@@ -207,6 +214,7 @@ impl<'s, 'a> Supervisor<'s, 'a> {
                 return false;
             }
             Due::Idle => session.end(Cause::idle(self.timers.periods().idle)),
+            Due::Silent(side) => session.end(Cause::silent(side, self.timers.periods().idle)),
             Due::Stalled(side) => {
                 session.end(Cause::stalled(side, self.timers.periods().write));
                 session.ports.get(side).cut();

@@ -41,13 +41,26 @@ pub(crate) struct Session<'a> {
 }
 
 impl Session<'_> {
-    /// Tells both sides, as far as they were not told. The first cause counts for the result.
+    /// Tells both sides, as far as they were not told. The first cause counts, for what they are told too.
     pub(crate) fn end(&self, cause: Cause) {
+        let cause = self.decide(cause);
+        // Both are shut before either is told: the answer of one must not pass for a close of its own.
+        Side::BOTH.iter().for_each(|&side| self.ports.get(side).shut());
         for side in Side::BOTH {
             self.ports.get(side).close(&cause.close_for(side));
         }
-        self.cause.lock().get_or_insert(cause);
         self.tell(Event::Look);
+    }
+
+    /// The cause that counts: this one, if it is the first.
+    fn decide(&self, cause: Cause) -> Cause {
+        self.cause.lock().get_or_insert(cause).clone()
+    }
+
+    /// A frame went through the hook: the session is not idle. Only the thread that reads from `from` counts here.
+    fn note_frame(&self, from: Side) {
+        let reads = self.reads.get(from);
+        reads.store(reads.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
     }
 
     fn tell(&self, event: Event) {
@@ -83,6 +96,8 @@ struct Way<'s, 'a> {
 /// What ends a batch.
 enum Stop {
     NeedInput,
+    /// What the hook made of the frames is so much that it is written before they go on.
+    Full,
     Effect(Box<Effect>),
     Violation(Violation),
 }
@@ -101,7 +116,7 @@ impl Way<'_, '_> {
                 Err(error) => return self.ended(&format!("lost ({error})")),
                 Ok(count) => {
                     self.direction.filled(count);
-                    self.session.reads.get(self.from).fetch_add(1, Ordering::AcqRel);
+                    self.session.note_frame(self.from);
                 }
             }
         }
@@ -113,18 +128,19 @@ impl Way<'_, '_> {
         let wants_verdicts = self.session.hook.is_some() || self.target.has_mail();
         self.direction.set_inspected(wants_verdicts);
         let stop = self.frames();
-        if let Stop::Violation(violation) = stop {
-            self.broke(violation);
-            return false;
-        }
-        self.target.flush(&mut self.direction);
         match stop {
-            Stop::Effect(effect) => {
-                self.apply(*effect);
-                true
+            Stop::Violation(violation) => {
+                self.broke(violation);
+                return false;
             }
-            _ => false,
+            Stop::Effect(effect) => self.apply(*effect),
+            Stop::Full => self.target.flush(&mut self.direction),
+            Stop::NeedInput => {
+                self.target.flush(&mut self.direction);
+                return false;
+            }
         }
+        true
     }
 
     fn frames(&mut self) -> Stop {
@@ -144,7 +160,11 @@ impl Way<'_, '_> {
                 Some(turn) => MutexGuard::bump(turn),
                 None => turn = session.turn.as_ref().map(Mutex::lock),
             }
+            if self.is_ended() {
+                self.direction.mute(); // while this waited for its turn: nothing passes unseen
+            }
             let verdict = self.verdict();
+            session.note_frame(self.from);
             if self.target.has_mail() && !self.target.is_closed() {
                 self.target.insert_mail(&mut self.direction);
             }
@@ -154,25 +174,34 @@ impl Way<'_, '_> {
                 }
                 return Stop::Effect(effect);
             }
+            if self.direction.is_full() {
+                return Stop::Full;
+            }
         }
     }
 
     /// Whether nothing more is to be forwarded, nor shown to the hook.
     fn is_ended(&self) -> bool {
-        self.target.is_closed() || self.session.hook_done.load(Ordering::Acquire)
+        self.target.is_closed()
+            || self.session.control.is_stopping()
+            || self.session.hook_done.load(Ordering::Acquire)
     }
 
-    /// The hook's. When the session was ended while this direction waited for its turn, nothing passes unseen.
     fn verdict(&mut self) -> Verdict {
-        let is_ended = self.is_ended();
+        if self.direction.is_muted() {
+            return Verdict::Drop;
+        }
         match (self.session.hook, self.direction.frame()) {
-            (Some(_), _) if is_ended => Verdict::Drop,
             (Some(hook), Some(mut frame)) => hook::ask(hook, &mut frame),
             _ => Verdict::Forward,
         }
     }
 
     fn apply(&mut self, effect: Effect) {
+        let ends = matches!(effect.then, Then::End(_) | Then::HookFailed(_));
+        if !ends {
+            self.target.flush(&mut self.direction);
+        }
         if let Some(close) = effect.received {
             self.session.control.note_close_received(self.from);
             self.source.note_close(close);
@@ -183,16 +212,22 @@ impl Way<'_, '_> {
                 self.target.close(&close);
                 self.session.tell(Event::Look);
             }
-            Then::End(closes) => self.session.end(Cause::Ended(closes)),
-            Then::HookFailed(why) => self.session.end(Cause::HookFailed(why)),
+            Then::End(closes) => self.end_from_here(Cause::Ended(closes)),
+            Then::HookFailed(why) => self.end_from_here(Cause::HookFailed(why)),
         }
     }
 
-    /// The offender hears of it before anything is written to the other side, which may be slow.
     fn broke(&mut self, violation: Violation) {
         self.direction.deafen();
-        let cause = Cause::Violation(self.from, violation);
         self.source.note(Passed::Broke);
+        self.end_from_here(Cause::Violation(self.from, violation));
+    }
+
+    /// Ends the session on account of what came from this side. It is told before what came earlier is written to the
+    /// other side, which may be slow.
+    fn end_from_here(&mut self, cause: Cause) {
+        let cause = self.session.decide(cause);
+        self.source.shut();
         self.source.close(&cause.close_for(self.from));
         self.session.tell(Event::Look);
         self.target.flush(&mut self.direction);
@@ -208,6 +243,9 @@ impl Way<'_, '_> {
         self.source.note(Passed::Ended);
         if is_news {
             self.session.end(cause);
+        }
+        if !self.source.closing().may_send() {
+            self.source.cut(); // whoever still writes to it waits in vain
         }
         self.count();
     }

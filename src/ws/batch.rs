@@ -25,6 +25,11 @@ impl Batch {
         self.run.is_empty() && self.tail.len() == self.written
     }
 
+    /// Whether more was copied together than a read brings: a hook that makes frames larger, or sends its own.
+    pub fn is_large(&self) -> bool {
+        self.tail.len() - self.written > KEPT_TAIL
+    }
+
     /// What is to be written.
     pub fn slices<'a>(&'a self, inbox: &'a Inbox) -> [&'a [u8]; 2] {
         [inbox.slice(self.run.clone()), self.tail.get(self.written..).unwrap_or_default()]

@@ -19,14 +19,17 @@ pub struct Close {
 }
 
 impl Close {
-    /// A close frame of the host's. 1005 stands for "no code" (its reason is not sent then); other numbers that
-    /// must not be on the wire become 1011. A reason of more than 123 bytes is refused.
+    /// A close frame of the host's. 1005 stands for "no code"; other numbers that must not be on the wire become
+    /// 1011. A reason of more than 123 bytes is refused, and one without a code: it has no place in the frame.
     pub fn new(code: u16, reason: &str) -> Result<Close> {
         if reason.len() > MAX_REASON {
             return Err(Error::argument(format!(
                 "a close reason of {} bytes is longer than {MAX_REASON}",
                 reason.len()
             )));
+        }
+        if code == NO_STATUS && !reason.is_empty() {
+            return Err(Error::argument("a close without a code has no place for a reason"));
         }
         Ok(Close::mapped(Some(code), reason))
     }
@@ -108,7 +111,8 @@ mod tests {
 
     #[test]
     fn codes_that_must_not_be_sent_are_mapped() {
-        assert_eq!(Close::new(1005, "lost").unwrap(), Close::none());
+        assert_eq!(Close::new(1005, "").unwrap(), Close::none());
+        assert!(Close::new(1005, "lost").is_err());
         for code in [0, 999, 1004, 1006, 1015, 1016, 2999, 5000, 65535] {
             assert_eq!(Close::new(code, "").unwrap().code(), Some(1011), "{code}");
         }

@@ -103,6 +103,11 @@ impl Direction {
         }
     }
 
+    /// Whether [`Direction::mute`] was called.
+    pub fn is_muted(&self) -> bool {
+        self.muted
+    }
+
     /// Nothing from this side counts any more: it closed, broke the protocol, or went away.
     pub fn deafen(&mut self) {
         self.deaf = true;
@@ -148,6 +153,11 @@ impl Direction {
     /// Whether anything is ready for the other side.
     pub fn has_ready(&self) -> bool {
         !self.batch.is_empty()
+    }
+
+    /// Whether what is ready is so much that it should be written before more frames are dealt with.
+    pub fn is_full(&self) -> bool {
+        self.batch.is_large()
     }
 
     /// `count` bytes of what was ready were written.

@@ -28,7 +28,7 @@ pub enum Cause {
     Idle(String),
     /// A side took no bytes for the write timeout.
     Stalled(Side, String),
-    /// A side did not answer a close frame within the close timeout.
+    /// A side did not answer, a close frame within the close timeout or pings within the idle timeout.
     Unanswered(Side, String),
     /// A close frame was dropped by the hook, and nothing followed within the close timeout.
     CloseDropped(Side, Close),
@@ -49,6 +49,11 @@ impl Cause {
     /// The idle timeout, of `period` ms, has passed.
     pub fn idle(period: u64) -> Cause {
         Cause::Idle(format!("nothing came from either side for {period} ms"))
+    }
+
+    /// `side` has answered none of the proxy's pings for `period` ms.
+    pub fn silent(side: Side, period: u64) -> Cause {
+        Cause::Unanswered(side, format!("sent nothing for {period} ms, in spite of pings"))
     }
 
     /// The write timeout, of `period` ms, has passed for `side`.

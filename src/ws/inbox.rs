@@ -91,6 +91,14 @@ impl Inbox {
         self.end = self.buffer.len();
     }
 
+    /// What comes next has nothing to do with what came: small again, as far as the unread bytes allow.
+    pub fn settle(&mut self) {
+        let unread = self.end - self.start;
+        if self.buffer.len() > SMALL.max(unread) {
+            self.move_to(SMALL.max(unread));
+        }
+    }
+
     /// The size for the next reads: larger when the last one filled it, smaller only when nothing is unread.
     fn next_size(&self) -> usize {
         let (len, empty) = (self.buffer.len(), self.start == self.end);
@@ -165,6 +173,15 @@ mod tests {
         }
         inbox.space(0);
         assert_eq!(inbox.buffer.len(), SMALL);
+    }
+
+    #[test]
+    fn settling_keeps_what_is_unread_and_no_more() {
+        let mut inbox = Inbox::new();
+        inbox.append(&[7; 60_000]);
+        inbox.consume(59_990);
+        inbox.settle();
+        assert_eq!((inbox.unread(), inbox.buffer.len()), ([7; 10].as_slice(), SMALL));
     }
 
     #[test]

@@ -42,6 +42,18 @@ impl Opening {
 }
 
 impl Engine {
+    /// Whether the handshake with `side` is over, so that it speaks WebSocket.
+    pub fn is_open(&self, side: Side) -> bool {
+        *self.opening.open.get(side)
+    }
+
+    /// Both handshakes are over: what they needed of memory is given back.
+    pub fn settle(&mut self) {
+        for side in Side::BOTH {
+            self.directions.get_mut(side).inbox().settle();
+        }
+    }
+
     /// The client's request, once it is whole. A refusal is to be given to [`Engine::refuse_client`].
     pub fn poll_request(&mut self, origins: &OriginList) -> Result<Option<ClientRequest>, Refusal> {
         let inbox = self.directions.client.inbox();

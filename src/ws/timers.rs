@@ -1,6 +1,7 @@
 //! The deadlines of an established session. The time is an argument: milliseconds since any fixed moment.
 //!
-//! Rules: idle counts what comes from either side and what the host sends, not the proxy's own pings; a write is
+//! Rules: idle counts what comes from either side, what goes to either and what the host sends, not the proxy's own
+//! pings; with those, each side has to be heard by itself, since the answers of one say nothing of the other. A write is
 //! stalled when bytes wait and none goes out; once closing has begun only the close deadline and stalls count.
 
 use super::frame::{PerSide, Side};
@@ -23,6 +24,8 @@ pub struct Periods {
 pub enum Due {
     /// The idle timeout.
     Idle,
+    /// The idle timeout of one side, which pings have not brought to say anything.
+    Silent(Side),
     /// The write timeout of a side.
     Stalled(Side),
     /// The close timeout.
@@ -36,6 +39,7 @@ pub enum Due {
 pub struct Timers {
     periods: Periods,
     active: u64,
+    heard: PerSide<u64>,
     pinged: u64,
     stalled: PerSide<Option<u64>>,
     closing: Option<u64>,
@@ -46,7 +50,16 @@ impl Timers {
     /// Everything starts at `now`.
     pub fn new(periods: Periods, now: u64) -> Self {
         let stalled = PerSide::default();
-        Timers { periods, active: now, pinged: now, stalled, closing: None, close_struck: false }
+        let heard = PerSide { client: now, upstream: now };
+        Timers {
+            periods,
+            active: now,
+            heard,
+            pinged: now,
+            stalled,
+            closing: None,
+            close_struck: false,
+        }
     }
 
     /// How long each thing may take.
@@ -54,7 +67,13 @@ impl Timers {
         &self.periods
     }
 
-    /// Bytes came, or the host sent something.
+    /// Bytes came from `side`.
+    pub fn note_input(&mut self, side: Side, now: u64) {
+        *self.heard.get_mut(side) = now;
+        self.active = now;
+    }
+
+    /// Bytes went to either side, or the host sent something.
     pub fn note_activity(&mut self, now: u64) {
         self.active = now;
     }
@@ -86,22 +105,26 @@ impl Timers {
             Due::Close => self.close_struck = true,
             Due::Stalled(side) => *self.stalled.get_mut(side) = Some(now),
             Due::Idle => self.active = now,
+            Due::Silent(side) => *self.heard.get_mut(side) = now,
             Due::Keepalive => self.pinged = now,
         }
         Some(due)
     }
 
-    fn deadlines(&self) -> [Option<(u64, Due)>; 5] {
+    fn deadlines(&self) -> [Option<(u64, Due)>; 7] {
         let Periods { idle, write, close, keepalive } = self.periods;
         let at = |since: Option<u64>, period: u64, due: Due| {
             since.filter(|_| period > 0).map(|since| (since.saturating_add(period), due))
         };
         let open = self.closing.is_none();
+        let pings = open && keepalive > 0;
         [
             at(self.closing.filter(|_| !self.close_struck), close, Due::Close),
             at(self.stalled.client, write, Due::Stalled(Side::Client)),
             at(self.stalled.upstream, write, Due::Stalled(Side::Upstream)),
             at(open.then_some(self.active), idle, Due::Idle),
+            at(pings.then_some(self.heard.client), idle, Due::Silent(Side::Client)),
+            at(pings.then_some(self.heard.upstream), idle, Due::Silent(Side::Upstream)),
             at(open.then_some(self.pinged), keepalive, Due::Keepalive),
         ]
     }
@@ -118,10 +141,16 @@ mod tests {
     #[test]
     fn activity_puts_the_idle_deadline_off() {
         let mut timers = timers();
-        timers.note_activity(90);
+        timers.note_input(Side::Client, 50);
+        timers.note_input(Side::Upstream, 90);
         assert_eq!(timers.due(120), Some(Due::Keepalive));
         assert_eq!(timers.due(120), None);
-        assert_eq!(timers.due(190), Some(Due::Idle));
+        timers.note_activity(120);
+        timers.note_input(Side::Client, 120);
+        timers.note_input(Side::Upstream, 120);
+        timers.note_output(Side::Client, false, true, 120);
+        assert_eq!(timers.due(159), None);
+        assert_eq!(timers.due(220), Some(Due::Idle));
     }
 
     #[test]
@@ -133,6 +162,14 @@ mod tests {
         assert_ne!(timers.due(209), Some(Due::Stalled(Side::Upstream)));
         timers.note_output(Side::Upstream, true, false, 209);
         assert_eq!(timers.due(210), Some(Due::Stalled(Side::Upstream)));
+    }
+
+    #[test]
+    fn with_pings_each_side_has_to_be_heard() {
+        let mut timers = timers();
+        timers.note_input(Side::Upstream, 90);
+        assert_eq!(timers.due(95), Some(Due::Keepalive));
+        assert_eq!(timers.due(100), Some(Due::Silent(Side::Client)));
     }
 
     #[test]

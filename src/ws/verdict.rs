@@ -1,7 +1,7 @@
 //! What the hook sees, and what it may answer.
 //!
 //! Rules: a frame is lent for one call. What would be illegal on the wire is refused to the hook at once, with
-//! an error and nothing changed; so a verdict can always be carried out.
+//! an error and nothing changed; so a verdict can be carried out, but for one that leaves half a character.
 
 use super::close::{wire_code, Close, MAX_REASON};
 use super::decode::MAX_CONTROL_PAYLOAD;
@@ -14,7 +14,8 @@ use crate::error::{Error, Result};
 pub enum Verdict {
     /// Send it on, with the payload and the close code as the hook left them.
     Forward,
-    /// Do not send it on.
+    /// Do not send it on. What is left of a text message must still be UTF-8 (where that is checked): to drop a
+    /// fragment that was cut inside a character is a failed hook. Aggregated messages have no fragments.
     Drop,
     /// Do not send it on, and end the session with a close frame for each side.
     End {
@@ -108,6 +109,10 @@ impl Frame<'_> {
         match self.kind {
             Kind::Close if payload.len() > MAX_REASON => {
                 Err(too_long("a close reason", payload, MAX_REASON))
+            }
+            Kind::Close if self.code().is_none() && !payload.is_empty() => {
+                let words = "a close without a code has no place for a reason: set the code first";
+                Err(Error::argument(words))
             }
             Kind::Close if std::str::from_utf8(payload).is_err() => {
                 Err(Error::argument("a close reason must be UTF-8"))

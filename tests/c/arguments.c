@@ -30,7 +30,7 @@ static void null_is_an_error_for_every_function_of_a_configuration(void)
 
 static void null_is_an_error_for_every_function_of_a_session(void)
 {
-    wsproxy_session_stats stats;
+    wsproxy_side_stats stats;
     CHECK_INT(wsproxy_set_client_head(NULL, "x", 1), WSPROXY_ERR_ARGUMENT);
     CHECK_INT(wsproxy_set_client_upgraded(NULL, "x", 1), WSPROXY_ERR_ARGUMENT);
     CHECK_INT(wsproxy_connect(NULL, 0, "ws://127.0.0.1"), WSPROXY_ERR_ARGUMENT);
@@ -39,7 +39,7 @@ static void null_is_an_error_for_every_function_of_a_session(void)
     CHECK_INT(wsproxy_execute(NULL, NULL, NULL), WSPROXY_ERR_ARGUMENT);
     CHECK_INT(wsproxy_stop(NULL, 1000, NULL, 0), WSPROXY_ERR_ARGUMENT);
     CHECK_INT(wsproxy_send(NULL, WSPROXY_CLIENT, WSPROXY_TEXT, "x", 1), WSPROXY_ERR_ARGUMENT);
-    CHECK_INT(wsproxy_stats(NULL, &stats, sizeof stats), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_stats(NULL, WSPROXY_CLIENT, &stats, sizeof stats), WSPROXY_ERR_ARGUMENT);
     CHECK_WORDS(wsproxy_error(NULL), "host: ");
     CHECK_INT(wsproxy_error_fault(NULL), WSPROXY_FAULT_HOST);
     CHECK_INT(wsproxy_http_status(NULL), 0);
@@ -109,6 +109,39 @@ static void bad_texts_are_refused_with_words_by_every_setter(void)
     wsproxy_config_free(c);
 }
 
+#define WORDS 200
+
+/* Refused setters, again and again; what this thread reads stays what it was told, whatever others are told. */
+static void *refused_thread(void *argument)
+{
+    wsproxy_config *c = argument;
+    CHECK_WORDS(wsproxy_config_error(c), "policy is 9"); /* none of its own yet: the last one */
+    for (int i = 0; i < WORDS; i++) {
+        CHECK_INT(wsproxy_config_set_connect_timeout(c, -1 - i), WSPROXY_ERR_ARGUMENT);
+        CHECK_WORDS(wsproxy_config_error(c), "ms; it cannot be negative");
+    }
+    return NULL;
+}
+
+static void each_thread_keeps_the_words_of_its_own_refused_setter(void)
+{
+    wsproxy_config *c = wsproxy_config_new();
+    pthread_t thread;
+    CHECK_INT(wsproxy_config_set_policy(c, 9), WSPROXY_ERR_ARGUMENT);
+    const char *words = wsproxy_config_error(c);
+    CHECK(pthread_create(&thread, NULL, refused_thread, c) == 0);
+    pthread_join(thread, NULL);
+    CHECK_WORDS(words, "policy is 9"); /* the same memory, which nobody has freed */
+    CHECK_INT(wsproxy_config_set_policy(c, 9), WSPROXY_ERR_ARGUMENT);
+    words = wsproxy_config_error(c);
+    CHECK(pthread_create(&thread, NULL, refused_thread, c) == 0);
+    for (int i = 0; i < WORDS; i++)
+        CHECK_WORDS(words, "policy is 9");
+    pthread_join(thread, NULL);
+    CHECK(wsproxy_config_error(c) == words);
+    wsproxy_config_free(c);
+}
+
 static void good_values_are_taken_by_every_setter(void)
 {
     wsproxy_config *c = wsproxy_config_new();
@@ -145,7 +178,7 @@ static void good_values_are_taken_by_every_setter(void)
 static void bad_values_are_refused_with_words_by_a_session(void)
 {
     wsproxy *p = wsproxy_new(NULL);
-    wsproxy_session_stats stats;
+    wsproxy_side_stats stats;
     CHECK(strcmp(wsproxy_error(p), "") == 0);
     CHECK_INT(wsproxy_error_fault(p), WSPROXY_FAULT_NONE);
     FAILS(p, wsproxy_set_client_head(p, NULL, 1), WSPROXY_ERR_ARGUMENT, "host: the request is NULL");
@@ -166,6 +199,8 @@ static void bad_values_are_refused_with_words_by_a_session(void)
     FAILS(p, wsproxy_stop(p, 65536, NULL, 0), WSPROXY_ERR_ARGUMENT, "close code is 65536");
     FAILS(p, wsproxy_stop(p, 1000, NULL, 5), WSPROXY_ERR_ARGUMENT, "close reason is NULL");
     FAILS(p, wsproxy_stop(p, 1000, "\xff", 1), WSPROXY_ERR_ARGUMENT, "not UTF-8");
+    FAILS(p, wsproxy_stop(p, WSPROXY_CLOSE_ABSENT, "why", 3), WSPROXY_ERR_ARGUMENT, "without a code");
+    FAILS(p, wsproxy_stop(p, 1005, "why", 3), WSPROXY_ERR_ARGUMENT, "without a code");
     char reason[124];
     memset(reason, 'x', sizeof reason);
     FAILS(p, wsproxy_stop(p, 1000, reason, sizeof reason), WSPROXY_ERR_ARGUMENT, "123");
@@ -176,8 +211,13 @@ static void bad_values_are_refused_with_words_by_a_session(void)
     FAILS(p, wsproxy_send(p, WSPROXY_CLIENT, WSPROXY_TEXT, NULL, 1), WSPROXY_ERR_ARGUMENT, "payload is NULL");
     FAILS(p, wsproxy_send(p, WSPROXY_CLIENT, WSPROXY_TEXT, "\xff", 1), WSPROXY_ERR_ARGUMENT, "UTF-8");
     FAILS(p, wsproxy_send(p, WSPROXY_CLIENT, WSPROXY_PING, client_request, 126), WSPROXY_ERR_ARGUMENT, "125");
-    FAILS(p, wsproxy_stats(p, NULL, sizeof stats), WSPROXY_ERR_ARGUMENT, "no room");
-    FAILS(p, wsproxy_stats(p, &stats, 0), WSPROXY_ERR_ARGUMENT, "no room");
+    memset(&stats, 0x77, sizeof stats);
+    FAILS(p, wsproxy_stats(p, WSPROXY_CLIENT, NULL, sizeof stats), WSPROXY_ERR_ARGUMENT, "no room");
+    FAILS(p, wsproxy_stats(p, WSPROXY_CLIENT, &stats, 0), WSPROXY_ERR_ARGUMENT, "no room");
+    FAILS(p, wsproxy_stats(p, WSPROXY_CLIENT, &stats, SIZE_MAX), WSPROXY_ERR_ARGUMENT, "impossible size");
+    FAILS(p, wsproxy_stats(p, WSPROXY_BOTH, &stats, sizeof stats), WSPROXY_ERR_ARGUMENT, "side is 3");
+    FAILS(p, wsproxy_stats(p, 0, &stats, sizeof stats), WSPROXY_ERR_ARGUMENT, "side is 0");
+    CHECK_INT(stats.closed_first, 0x77777777); /* nothing was written */
     wsproxy_free(p);
 }
 
@@ -277,6 +317,7 @@ int main(void)
     null_is_an_error_for_every_function_of_a_session();
     bad_values_are_refused_with_words_by_every_setter();
     bad_texts_are_refused_with_words_by_every_setter();
+    each_thread_keeps_the_words_of_its_own_refused_setter();
     good_values_are_taken_by_every_setter();
     bad_values_are_refused_with_words_by_a_session();
     calls_out_of_order_are_refused();

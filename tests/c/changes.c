@@ -35,7 +35,7 @@ static void frames_are_changed_and_dropped(wsproxy_config *config)
 {
     struct scene scene;
     struct seen seen = {0};
-    wsproxy_session_stats stats;
+    wsproxy_side_stats client, upstream;
     scene_open(&scene, config, shouting, &seen);
     client_sends(&scene, FIN, TEXT, "hello");
     upstream_gets(&scene, FIN, TEXT, "HELLO THERE");
@@ -47,15 +47,20 @@ static void frames_are_changed_and_dropped(wsproxy_config *config)
     close_normally(&scene);
     CHECK_INT(scene_result(&scene), WSPROXY_OK);
     CHECK_INT(seen.result, WSPROXY_OK);
-    CHECK_INT(wsproxy_stats(scene.p, &stats, sizeof stats), WSPROXY_OK);
-    CHECK_INT(stats.client.frames[1], 2);
-    CHECK_INT(stats.client.bytes[1], 5 + 7);
-    CHECK_INT(stats.client.dropped, 1);
-    CHECK_INT(stats.client.replaced, 1);
-    CHECK_INT(stats.client.close_received, 1000);
-    CHECK_INT(stats.upstream.frames[4], 1);
-    CHECK_INT(stats.upstream.dropped, 0);
-    CHECK_INT(stats.first_close, WSPROXY_CLIENT);
+    CHECK_INT(wsproxy_stats(scene.p, WSPROXY_CLIENT, &client, sizeof client), WSPROXY_OK);
+    CHECK_INT(wsproxy_stats(scene.p, WSPROXY_UPSTREAM, &upstream, sizeof upstream), WSPROXY_OK);
+    CHECK_INT(client.frames[WSPROXY_TEXT], 2);
+    CHECK_INT(client.bytes[WSPROXY_TEXT], 5 + 7);
+    CHECK_INT(client.frames[WSPROXY_BINARY], 1);
+    CHECK_INT(client.frames[WSPROXY_CLOSE], 1);
+    CHECK_INT(client.dropped, 1);
+    CHECK_INT(client.replaced, 1);
+    CHECK_INT(client.close_received, 1000);
+    CHECK_INT(client.closed_first, 1);
+    CHECK_INT(upstream.frames[WSPROXY_PING], 1);
+    CHECK_INT(upstream.bytes[WSPROXY_PING], 13);
+    CHECK_INT(upstream.dropped, 0);
+    CHECK_INT(upstream.closed_first, 0);
     scene_close(&scene);
 }
 
@@ -143,6 +148,8 @@ static int overdoing(wsproxy *p, wsproxy_frame *frame, void *userdata)
     CHECK_INT(wsproxy_frame_set_end(frame, WSPROXY_BOTH, 1000, many, 124), WSPROXY_ERR_ARGUMENT);
     CHECK_INT(wsproxy_frame_set_end(frame, WSPROXY_BOTH, 1000, NULL, 1), WSPROXY_ERR_ARGUMENT);
     CHECK_INT(wsproxy_frame_set_end(frame, WSPROXY_BOTH, WSPROXY_CLOSE_ABSENT, "why", 3), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_frame_set_end(frame, WSPROXY_BOTH, 1005, "why", 3), WSPROXY_ERR_ARGUMENT);
+    CHECK_WORDS(wsproxy_error(p), "without a code");
     CHECK(frame->payload == payload && frame->payload_len == length);
     __atomic_add_fetch(&seen->calls, 1, __ATOMIC_SEQ_CST);
     return WSPROXY_FORWARD;

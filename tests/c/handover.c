@@ -173,6 +173,44 @@ static void the_refusal_of_the_upstream_reaches_the_client(wsproxy_config *confi
     scene_close(&scene);
 }
 
+/* Refuses the first to come and upgrades the next. */
+static void *wavering_upstream(void *argument)
+{
+    static const char refusal[] = "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n";
+    struct scene *scene = argument;
+    char head[HEAD_SIZE];
+    int refused = accept_local(scene->listener);
+    recv_head(refused, head);
+    send_all(refused, refusal, strlen(refusal));
+    close(refused);
+    upstream_joins(scene, "");
+    return NULL;
+}
+
+/* The client, which is connected already, hears nothing of the first try. */
+static void the_status_of_a_refusal_is_forgotten_when_another_try_succeeds(wsproxy_config *config)
+{
+    struct scene scene;
+    pthread_t upstream;
+    scene_set(&scene, config);
+    client_sends_request(scene.client);
+    CHECK_INT(wsproxy_connect_client(scene.p, scene.client_end), WSPROXY_OK);
+    close(scene.client_end);
+    client_is_upgraded(scene.client);
+    CHECK(pthread_create(&upstream, NULL, wavering_upstream, &scene) == 0);
+    CHECK_INT(wsproxy_connect_upstream(scene.p, scene.url), WSPROXY_ERR_REFUSED);
+    CHECK_INT(wsproxy_http_status(scene.p), 403);
+    CHECK_INT(wsproxy_connect_upstream(scene.p, scene.url), WSPROXY_OK);
+    CHECK_INT(wsproxy_http_status(scene.p), 0);
+    pthread_join(upstream, NULL);
+    CHECK(pthread_create(&scene.thread, NULL, execute_thread, &scene) == 0);
+    upstream_sends(&scene, FIN, TEXT, "first of all");
+    client_gets(&scene, FIN, TEXT, "first of all");
+    close_normally(&scene);
+    CHECK_INT(scene_result(&scene), WSPROXY_OK);
+    scene_close(&scene);
+}
+
 static void an_upstream_that_is_not_there_is_a_502(wsproxy_config *config)
 {
     struct scene scene;
@@ -226,6 +264,7 @@ int main(void)
     UNDER_EACH_POLICY(the_halves_of_connect_may_be_called_in_either_order);
     UNDER_EACH_POLICY(the_subprotocol_of_the_upstream_is_told);
     UNDER_EACH_POLICY(the_refusal_of_the_upstream_reaches_the_client);
+    UNDER_EACH_POLICY(the_status_of_a_refusal_is_forgotten_when_another_try_succeeds);
     UNDER_EACH_POLICY(an_upstream_that_is_not_there_is_a_502);
     UNDER_EACH_POLICY(a_request_that_is_no_handshake_is_answered);
     UNDER_EACH_POLICY(a_client_that_says_nothing_is_given_up);

@@ -19,13 +19,13 @@ static void on_log(int level, const char *message, void *userdata)
 int main(void)
 {
     wsproxy_frame_set_payload(NULL, NULL, 0);
-    wsproxy_session_stats stats;
+    wsproxy_side_stats stats;
     wsproxy_config *config = wsproxy_config_new();
     wsproxy *p = wsproxy_new(config);
     int wrong = wsproxy_check_abi(WSPROXY_ABI) != WSPROXY_OK;
     wrong |= wsproxy_log(WSPROXY_LOG_TRACE, on_log, NULL) != WSPROXY_OK;
     wrong |= wsproxy_execute(p, on_frame, NULL) != WSPROXY_ERR_STATE;
-    wrong |= wsproxy_stats(p, &stats, sizeof stats) != WSPROXY_OK || stats.client.frames[0] != 0;
+    wrong |= wsproxy_stats(p, WSPROXY_CLIENT, &stats, sizeof stats) != WSPROXY_OK || stats.frames[WSPROXY_PONG] != 0;
     wsproxy_free(p);
     wsproxy_config_free(config);
     return wrong;

@@ -16,10 +16,12 @@ static int is(const wsproxy_frame *frame, const char *text)
 
 static int recoding(wsproxy *p, wsproxy_frame *frame, void *userdata)
 {
-    (void)p;
     (void)userdata;
     if (frame->kind == WSPROXY_CLOSE && frame->from == WSPROXY_CLIENT) {
         CHECK_INT(frame->code, WSPROXY_CLOSE_ABSENT);
+        CHECK_INT(wsproxy_frame_set_payload(frame, "too soon", 8), WSPROXY_ERR_ARGUMENT);
+        CHECK_WORDS(wsproxy_error(p), "set the code first");
+        CHECK_INT(wsproxy_frame_set_payload(frame, NULL, 0), WSPROXY_OK);
         CHECK_INT(wsproxy_frame_set_code(frame, 4321), WSPROXY_OK);
         CHECK_INT(wsproxy_frame_set_payload(frame, "mended", 6), WSPROXY_OK);
         CHECK_INT(frame->code, 4321);
@@ -28,6 +30,7 @@ static int recoding(wsproxy *p, wsproxy_frame *frame, void *userdata)
         CHECK(is(frame, "reason"));
         CHECK_INT(wsproxy_frame_set_code(frame, WSPROXY_CLOSE_ABSENT), WSPROXY_OK);
         CHECK_INT(frame->code, WSPROXY_CLOSE_ABSENT);
+        CHECK_INT(wsproxy_frame_set_payload(frame, "too late", 8), WSPROXY_ERR_ARGUMENT);
     }
     return WSPROXY_FORWARD;
 }
@@ -110,6 +113,29 @@ static void what_is_no_verdict_is_a_failed_hook(wsproxy_config *config)
     a_hook_fails_with(config, -1, "returned -1");
 }
 
+static int halving(wsproxy *p, wsproxy_frame *frame, void *userdata)
+{
+    (void)p;
+    return frame->kind == *(int *)userdata ? WSPROXY_DROP : WSPROXY_FORWARD;
+}
+
+/* Which half of the character is dropped makes no difference. */
+static void a_dropped_fragment_that_leaves_half_a_character_is_a_failed_hook(wsproxy_config *config)
+{
+    int halves[] = {WSPROXY_TEXT, WSPROXY_CONTINUATION};
+    for (int i = 0; i < 2; i++) {
+        struct scene scene;
+        scene_open(&scene, config, halving, &halves[i]);
+        client_sends(&scene, MORE, TEXT, "caf\xc3");
+        if (halves[i] == WSPROXY_CONTINUATION)
+            upstream_gets(&scene, MORE, TEXT, "caf\xc3");
+        client_sends(&scene, FIN, CONTINUATION, "\xa9");
+        both_are_closed(&scene, 1011, "");
+        CHECK_INT(scene_result(&scene), WSPROXY_ERR_HOOK);
+        scene_close(&scene);
+    }
+}
+
 /* ---- stopping, sending, freeing ------------------------------------------------------------------------------ */
 
 static int stopping(wsproxy *p, wsproxy_frame *frame, void *userdata)
@@ -151,7 +177,7 @@ static void the_hook_sends_frames_of_its_own(wsproxy_config *config)
 {
     struct scene scene;
     struct frame frame;
-    wsproxy_session_stats stats;
+    wsproxy_side_stats stats;
     int pings = 0, texts = 0;
     scene_open(&scene, config, sending, NULL);
     client_sends(&scene, FIN, TEXT, "hello");
@@ -165,20 +191,21 @@ static void the_hook_sends_frames_of_its_own(wsproxy_config *config)
     CHECK_INT(texts, 1);
     close_normally(&scene);
     CHECK_INT(scene_result(&scene), WSPROXY_OK);
-    CHECK_INT(wsproxy_stats(scene.p, &stats, sizeof stats), WSPROXY_OK);
-    CHECK_INT(stats.client.sent_by_host, 2);
-    CHECK_INT(stats.upstream.sent_by_host, 1);
+    CHECK_INT(wsproxy_stats(scene.p, WSPROXY_CLIENT, &stats, sizeof stats), WSPROXY_OK);
+    CHECK_INT(stats.sent_by_host, 2);
+    CHECK_INT(wsproxy_stats(scene.p, WSPROXY_UPSTREAM, &stats, sizeof stats), WSPROXY_OK);
+    CHECK_INT(stats.sent_by_host, 1);
     scene_close(&scene);
 }
 
 static int freeing(wsproxy *p, wsproxy_frame *frame, void *userdata)
 {
-    wsproxy_session_stats stats;
+    wsproxy_side_stats stats;
     (void)userdata;
     if (frame->kind == WSPROXY_TEXT) {
         wsproxy_free(p);
         wsproxy_free(p); /* does nothing */
-        CHECK_INT(wsproxy_stats(p, &stats, sizeof stats), WSPROXY_OK);
+        CHECK_INT(wsproxy_stats(p, WSPROXY_CLIENT, &stats, sizeof stats), WSPROXY_OK);
         CHECK_INT(wsproxy_send(p, 7, WSPROXY_TEXT, "x", 1), WSPROXY_ERR_ARGUMENT);
         CHECK_WORDS(wsproxy_error(p), "side is 7");
         CHECK_INT(wsproxy_frame_set_payload(frame, "changed", 7), WSPROXY_OK);
@@ -269,6 +296,7 @@ int main(void)
     UNDER_EACH_POLICY(the_hook_ends_the_session);
     UNDER_EACH_POLICY(the_hook_says_what_each_side_is_sent_at_the_end);
     UNDER_EACH_POLICY(what_is_no_verdict_is_a_failed_hook);
+    UNDER_EACH_POLICY(a_dropped_fragment_that_leaves_half_a_character_is_a_failed_hook);
     UNDER_EACH_POLICY(the_hook_stops_the_session);
     UNDER_EACH_POLICY(the_hook_sends_frames_of_its_own);
     UNDER_EACH_POLICY(the_hook_frees_the_session);

@@ -41,6 +41,16 @@ static void one_failure(void)
     scene_close(&scene);
 }
 
+static void one_stop(void)
+{
+    struct scene scene;
+    scene_set(&scene, NULL);
+    CHECK_INT(wsproxy_stop(scene.p, 1001, NULL, 0), WSPROXY_OK);
+    scene_start(&scene, NULL, NULL);
+    CHECK_INT(scene_result(&scene), WSPROXY_ERR_STOPPED);
+    scene_close(&scene);
+}
+
 int main(void)
 {
     int descriptors = open_descriptors();
@@ -65,10 +75,21 @@ int main(void)
     one_failure();
     CHECK_INT(log.lines, before);
 
-    CHECK_INT(wsproxy_log(WSPROXY_LOG_ERROR, taking, &log), WSPROXY_OK);
-    log.highest = 0;
+    /* What goes well is told from DEBUG on, what a peer did from INFO on, what the host did from WARN on. */
+    CHECK_INT(log.highest, WSPROXY_LOG_DEBUG);
+    CHECK_INT(wsproxy_log(WSPROXY_LOG_INFO, taking, &log), WSPROXY_OK);
     one_session();
-    CHECK(log.highest <= WSPROXY_LOG_ERROR);
+    CHECK_INT(log.lines, before);
+    one_failure();
+    CHECK_INT(log.lines, before + 1);
+    CHECK_INT(wsproxy_log(WSPROXY_LOG_WARN, taking, &log), WSPROXY_OK);
+    one_failure();
+    CHECK_INT(log.lines, before + 1);
+    one_stop();
+    CHECK_INT(log.lines, before + 2);
+    CHECK_INT(wsproxy_log(WSPROXY_LOG_ERROR, taking, &log), WSPROXY_OK);
+    one_stop();
+    CHECK_INT(log.lines, before + 2);
     CHECK_INT(wsproxy_log(WSPROXY_LOG_OFF, taking, &log), WSPROXY_OK);
     CHECK_INT(open_descriptors(), descriptors);
     return 0;

@@ -188,6 +188,8 @@ static void a_connected_session_may_be_freed_without_executing_it(wsproxy_config
     wsproxy_free(scene.p);
     scene.p = NULL;
     client_is_upgraded(scene.client);
+    expect_close(scene.client, 0, 1011, ""); /* each is told that the other is lost */
+    expect_close(scene.upstream, 1, 1001, "");
     scene_close(&scene);
 }
 
@@ -254,7 +256,7 @@ static void a_host_that_knows_less_or_more_of_the_statistics_is_served(wsproxy_c
 {
     struct scene scene;
     struct {
-        wsproxy_session_stats stats;
+        wsproxy_side_stats stats;
         uint64_t more[4];
     } longer;
     uint64_t shorter[2] = {7, 7};
@@ -264,14 +266,18 @@ static void a_host_that_knows_less_or_more_of_the_statistics_is_served(wsproxy_c
     close_normally(&scene);
     CHECK_INT(scene_result(&scene), WSPROXY_OK);
     memset(&longer, 0xff, sizeof longer);
-    CHECK_INT(wsproxy_stats(scene.p, &longer.stats, sizeof longer), WSPROXY_OK);
-    CHECK_INT(longer.stats.client.frames[1], 1);
-    CHECK_INT(longer.stats.client.bytes[1], 5);
-    CHECK_INT(longer.stats.upstream.close_sent, 1000);
-    CHECK_INT(longer.stats.client.close_sent, 1000);
-    CHECK_INT(longer.stats.first_close, WSPROXY_CLIENT);
-    CHECK_INT(longer.more[0] | longer.more[3], 0);
-    CHECK_INT(wsproxy_stats(scene.p, (wsproxy_session_stats *)(void *)shorter, 8), WSPROXY_OK);
+    CHECK_INT(wsproxy_stats(scene.p, WSPROXY_CLIENT, &longer.stats, sizeof longer), WSPROXY_OK);
+    CHECK_INT(longer.stats.frames[WSPROXY_TEXT], 1);
+    CHECK_INT(longer.stats.bytes[WSPROXY_TEXT], 5);
+    CHECK_INT(longer.stats.close_received, 1000);
+    CHECK_INT(longer.stats.close_sent, 1000);
+    CHECK_INT(longer.stats.closed_first, 1);
+    CHECK_INT(longer.more[0] | longer.more[1] | longer.more[2] | longer.more[3], 0);
+    CHECK_INT(wsproxy_stats(scene.p, WSPROXY_UPSTREAM, &longer.stats, sizeof longer.stats), WSPROXY_OK);
+    CHECK_INT(longer.stats.frames[WSPROXY_TEXT], 0);
+    CHECK_INT(longer.stats.close_sent, 1000);
+    CHECK_INT(longer.stats.closed_first, 0);
+    CHECK_INT(wsproxy_stats(scene.p, WSPROXY_CLIENT, (wsproxy_side_stats *)(void *)shorter, 8), WSPROXY_OK);
     CHECK_INT(shorter[0], 0);
     CHECK_INT(shorter[1], 7);
     scene_close(&scene);

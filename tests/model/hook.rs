@@ -29,7 +29,7 @@ pub(crate) fn look(world: &mut World, side: Side, waiting: &mut Waiting) {
     for payload in &candidates {
         waiting.touched = true;
         let before = frame.payload().to_vec();
-        let allowed = oracle.may_set(side, &waiting.shown, payload);
+        let allowed = oracle.may_set(side, &waiting.shown, frame.code().is_some(), payload);
         let muted = oracle.is_muted(side) || oracle.of(side.other()).gone;
         let set = frame.set_payload(payload).is_ok();
         words.push(format!("set {payload:02x?}: {set}"));

@@ -206,9 +206,10 @@ impl Oracle {
         to.expected.push_back((CONTINUATION, true, Vec::new()));
     }
 
-    /// Whether the hook may put `payload` into `frame`.
-    pub(crate) fn may_set(&self, from: Side, frame: &Shown, payload: &[u8]) -> bool {
+    /// Whether the hook may put `payload` into `frame`, which has a close code now or none.
+    pub(crate) fn may_set(&self, from: Side, frame: &Shown, coded: bool, payload: &[u8]) -> bool {
         match frame.opcode {
+            CLOSE if !coded => payload.is_empty(),
             CLOSE => payload.len() <= 123 && std::str::from_utf8(payload).is_ok(),
             PING | PONG => payload.len() <= 125,
             _ if frame.message == TEXT && self.of(from).settings.check_utf8 => {
@@ -231,9 +232,10 @@ impl Oracle {
         true
     }
 
-    pub(crate) fn ping(&mut self) {
-        for party in &mut self.parties {
-            party.pings += usize::from(party.may_be_sent());
+    /// The proxy pings those for whom no bytes wait.
+    pub(crate) fn ping(&mut self, waiting: [bool; 2]) {
+        for (party, waiting) in self.parties.iter_mut().zip(waiting) {
+            party.pings += usize::from(party.may_be_sent() && !waiting);
         }
     }
 
@@ -358,6 +360,6 @@ pub(crate) fn on_wire(code: Option<u16>) -> Option<u16> {
 /// The same for a whole close frame.
 pub(crate) fn closed(code: u16, reason: &str) -> (Close, Closed) {
     let wire = on_wire(Some(code));
-    let words = if wire.is_some() { reason.as_bytes().to_vec() } else { Vec::new() };
-    (Close::new(code, reason).unwrap(), (wire, words))
+    let reason = if wire.is_some() { reason } else { "" };
+    (Close::new(code, reason).unwrap(), (wire, reason.as_bytes().to_vec()))
 }

@@ -304,8 +304,9 @@ impl World {
     fn ping(&mut self) {
         self.say(|| "keepalive".into());
         assert_eq!(self.engine.keepalive(), self.keepalive);
+        let waiting = Side::BOTH.map(|side| self.engine.has_output(side));
         self.engine.ping();
-        self.oracle.ping();
+        self.oracle.ping(waiting);
     }
 
     fn end_somehow(&mut self) {
