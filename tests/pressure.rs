@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use support::host::{config, session, session_with};
-use support::peer::{frame, Peer, BINARY, CLOSE, TEXT};
+use support::peer::{frame, Peer, BINARY, CLOSE};
 use support::{on_every_policy, wait_until};
 use wsproxy::{Client, Config, ErrorKind, Kind, Proxy, Side, Verdict};
 
