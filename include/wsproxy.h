@@ -509,7 +509,8 @@ int wsproxy_config_set_connect_timeout(struct wsproxy_config *config, int64_t ms
 int wsproxy_config_set_idle_timeout(struct wsproxy_config *config, int64_t ms);
 
 /**
- * How long a peer may take nothing of what is to be sent to it, in milliseconds; 0 is for ever. Default: 30000.
+ * How long a peer may take nothing of what is to be sent to it, in milliseconds; 0 is for ever: a close frame that came
+ * behind those bytes then waits with them, until the idle timeout or wsproxy_stop. Default: 30000.
  */
 int wsproxy_config_set_write_timeout(struct wsproxy_config *config, int64_t ms);
 
@@ -666,7 +667,8 @@ int wsproxy_execute(struct wsproxy *p, wsproxy_on_frame on_frame, void *userdata
  * `reason_len` is 0. Never blocks. Any thread, inside the hook too, at any time before `wsproxy_free`.
  *
  * Returns WSPROXY_OK, or WSPROXY_ERR_ARGUMENT (NULL, a number that is no code, another reason): then nothing was
- * changed. The first stop counts.
+ * changed. The first stop counts. Frames that the hook has seen and that are not written yet may go out before the
+ * close frame, or not at all.
  */
 int wsproxy_stop(struct wsproxy *p, int code, const char *reason, size_t reason_len);
 

@@ -144,7 +144,7 @@ impl Config {
     }
 
     /// How long a side may take no byte while some wait for it; 30 s by default, zero = for ever. It is then cut
-    /// off.
+    /// off. With zero a close that came behind those bytes waits with them, until the idle timeout or `stop`.
     pub fn write_timeout(&mut self, period: Duration) -> &mut Self {
         self.write_timeout = period;
         self

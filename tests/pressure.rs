@@ -219,3 +219,89 @@ fn frames_keep_their_order_when_much_waits() {
         assert!(numbers.eq(0..2_000), "{policy:?}");
     });
 }
+
+#[test]
+fn a_slow_reader_is_not_taken_for_one_that_answers_no_pings() {
+    on_every_policy(|policy| {
+        let config = config(policy, |c| {
+            c.idle_timeout(Duration::from_millis(400));
+            c.keepalive_interval(Duration::from_millis(100));
+        });
+        let (mut client, upstream, _host) = session(config, |_| Verdict::Forward);
+        let payload = vec![7; 15 << 20];
+        let mut sends = upstream.twin();
+        let bytes = sends.frame(true, BINARY, &payload);
+        let sending = thread::spawn(move || sends.try_send_bytes(&bytes));
+        let mut left = payload.len();
+        while left > 0 {
+            let mut some = vec![0; 256 << 10];
+            left = left.saturating_sub(client.stream.read(&mut some).unwrap());
+            thread::sleep(Duration::from_millis(15));
+        }
+        sending.join().unwrap().unwrap();
+    });
+}
+
+#[test]
+fn a_hook_that_takes_longer_than_the_idle_timeout_does_not_end_the_session() {
+    on_every_policy(|policy| {
+        let config = config(policy, |c| {
+            c.idle_timeout(Duration::from_millis(200));
+        });
+        let (mut client, mut upstream, _host) = session(config, |_| {
+            thread::sleep(Duration::from_millis(700));
+            Verdict::Forward
+        });
+        client.send_text("slowly");
+        assert_eq!(upstream.hear_text(), "slowly", "{policy:?}");
+    });
+}
+
+#[test]
+fn a_host_that_sends_without_pause_does_not_put_stop_off() {
+    on_every_policy(|policy| {
+        let config = config(policy, |c| {
+            c.close_timeout(Duration::from_millis(200)).unwrap();
+        });
+        let (mut client, _upstream, host) = session(config, |_| Verdict::Forward);
+        let proxy = Arc::clone(&host.proxy);
+        wait_until("frames are taken", || proxy.send(Side::Client, Kind::Text, b"").is_ok());
+        let sending = thread::spawn(move || {
+            while !proxy.send(Side::Client, Kind::Text, b"").is_err_and(|error| {
+                error.kind() == ErrorKind::State // the session has ended
+            }) {}
+        });
+        let reading = thread::spawn(move || {
+            let mut some = vec![0; 64 << 10];
+            while client.stream.read(&mut some).is_ok_and(|count| count > 0) {}
+        });
+        thread::sleep(Duration::from_millis(300));
+        let started = Instant::now();
+        host.proxy.stop(1001, "").unwrap();
+        assert_eq!(host.outcome(), Ok(()));
+        assert!(started.elapsed() < Duration::from_secs(5), "{policy:?}: {:?}", started.elapsed());
+        sending.join().unwrap();
+        reading.join().unwrap();
+    });
+}
+
+#[test]
+fn a_hook_is_not_called_when_stop_came_before_execute() {
+    on_every_policy(|policy| {
+        let listener = support::peer::Listener::bind();
+        let url = listener.url();
+        let host = support::host::Host::serve(config(policy, |_| {}), move |proxy, client| {
+            let mut early = support::peer::request("/", "").into_bytes();
+            early.extend(frame(true, BINARY, b"early", MASK));
+            proxy.connect(Client::new(client).with_head(early), &url)?;
+            proxy.stop(1001, "")?;
+            proxy.execute(|_| panic!("the session was stopped"))
+        });
+        let mut client = host.tcp();
+        let mut upstream = listener.accept();
+        assert!(support::peer::read_head(&mut client).starts_with("HTTP/1.1 101 "));
+        assert_eq!(upstream.hear_close(), (Some(1001), String::new()));
+        drop((client, upstream));
+        assert_eq!(host.outcome(), Ok(()), "{policy:?}");
+    });
+}

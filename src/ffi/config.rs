@@ -251,7 +251,8 @@ pub unsafe extern "C" fn wsproxy_config_set_idle_timeout(
     }
 }
 
-/// How long a peer may take nothing of what is to be sent to it, in milliseconds; 0 is for ever. Default: 30000.
+/// How long a peer may take nothing of what is to be sent to it, in milliseconds; 0 is for ever: a close frame that came
+/// behind those bytes then waits with them, until the idle timeout or wsproxy_stop. Default: 30000.
 #[no_mangle]
 pub unsafe extern "C" fn wsproxy_config_set_write_timeout(
     config: *mut wsproxy_config,

@@ -235,7 +235,8 @@ pub unsafe extern "C" fn wsproxy_execute(
 /// `reason_len` is 0. Never blocks. Any thread, inside the hook too, at any time before `wsproxy_free`.
 ///
 /// Returns WSPROXY_OK, or WSPROXY_ERR_ARGUMENT (NULL, a number that is no code, another reason): then nothing was
-/// changed. The first stop counts.
+/// changed. The first stop counts. Frames that the hook has seen and that are not written yet may go out before the
+/// close frame, or not at all.
 #[no_mangle]
 pub unsafe extern "C" fn wsproxy_stop(
     p: *mut wsproxy,

@@ -121,20 +121,26 @@ impl Caller<'_, '_> {
     fn wait(&self) -> Result<[Events; 3]> {
         let watched = |side| {
             let events = Events {
-                readable: self.engine.wants_input(side),
+                readable: self.engine.wants_input(side) && !*self.left.get(side),
                 writable: self.engine.has_output(side),
                 hang_up: false,
             };
             (self.wires.get(side).as_fd(), events)
         };
-        let left =
+        let until =
             self.timers.next().map(|at| Duration::from_millis(at.saturating_sub(self.now())));
+        let until = if self.may_go_on() { Some(Duration::ZERO) } else { until };
         let waker = (self.waker.as_fd(), Events::READABLE);
-        wait([watched(Side::Client), watched(Side::Upstream), waker], left)
+        wait([watched(Side::Client), watched(Side::Upstream), waker], until)
+    }
+
+    /// Whether frames were left for which there is room now: the other side may have read in between.
+    fn may_go_on(&self) -> bool {
+        Side::BOTH.iter().any(|&from| *self.left.get(from) && !self.engine.has_output(from.other()))
     }
 
     fn read(&mut self, from: Side) {
-        if !self.engine.wants_input(from) {
+        if !self.engine.wants_input(from) || *self.left.get(from) {
             return; // what was relayed meanwhile waits for the other side
         }
         let wire = *self.wires.get(from);
@@ -159,6 +165,7 @@ impl Caller<'_, '_> {
 
     /// Every frame that one read brought, then one write; more only where a hook makes more of them than was read.
     fn relay(&mut self, from: Side) {
+        self.heed_stop();
         *self.left.get_mut(from) = false;
         while !*self.left.get(from) && self.engine.poll(from) {
             let verdict = match (&mut self.hook, self.engine.frame(from)) {
@@ -173,7 +180,7 @@ impl Caller<'_, '_> {
                 *self.left.get_mut(from) = self.engine.has_output(from.other());
             }
         }
-        self.timers.note_activity(self.now()); // the hook's time is not idle time
+        self.timers.note_work(self.now()); // the hook's time is not idle time
         self.control.set_stats(self.engine.stats());
         self.write(from.other());
     }
@@ -217,6 +224,7 @@ impl Caller<'_, '_> {
 
     fn obey(&mut self) {
         self.heed_stop();
+        Side::BOTH.iter().for_each(|&side| self.control.mail(side).hear());
         Side::BOTH.iter().for_each(|&side| self.push(side));
     }
 
@@ -255,14 +263,19 @@ impl Caller<'_, '_> {
                 self.timers.note_activity(now);
             }
         }
-        // Of two sides that close by themselves each may first take what the other had sent before.
+        self.note_closing(now);
+        while let Some(due) = self.timers.due(now) {
+            self.act(due);
+            self.note_closing(now);
+        }
+    }
+
+    /// Of two sides that close by themselves each may first take what the other had sent before.
+    fn note_closing(&mut self, now: u64) {
         let unhurried = self.engine.cause().is_none()
             && Side::BOTH.iter().any(|&side| self.engine.has_output(side));
         if self.engine.is_closing() && !unhurried {
             self.timers.note_closing(now);
-        }
-        while let Some(due) = self.timers.due(now) {
-            self.act(due);
         }
     }
 

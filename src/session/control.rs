@@ -99,7 +99,9 @@ impl Control {
             return Err(Error::state("frames can be sent from connect to the end of execute only"));
         }
         self.mail.get(to).post(to, kind, payload)?;
-        self.wake(Event::Mail(to));
+        if !self.mail.get(to).told.swap(true, Ordering::AcqRel) {
+            self.wake(Event::Mail(to)); // once until it is heard: what wakes must not queue without bound
+        }
         Ok(())
     }
 
@@ -180,6 +182,8 @@ const OVERHEAD: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Mailbox {
     has_mail: AtomicBool,
+    /// Whoever looks after the session was told of mail, and has not taken note yet.
+    told: AtomicBool,
     limit: usize,
     queue: Mutex<Queue>,
 }
@@ -192,7 +196,12 @@ struct Queue {
 
 impl Mailbox {
     fn new(limit: usize) -> Self {
-        Mailbox { has_mail: AtomicBool::new(false), limit, queue: Mutex::default() }
+        Mailbox {
+            has_mail: AtomicBool::new(false),
+            told: AtomicBool::new(false),
+            limit,
+            queue: Mutex::default(),
+        }
     }
 
     fn post(&self, to: Side, kind: Kind, payload: &[u8]) -> Result<()> {
@@ -211,6 +220,11 @@ impl Mailbox {
         queue.frames.push_back((kind, payload.to_vec()));
         self.has_mail.store(true, Ordering::Release);
         Ok(())
+    }
+
+    /// What was told is heard; to be called before the look at the queue that it leads to.
+    pub(crate) fn hear(&self) {
+        self.told.store(false, Ordering::Release);
     }
 
     /// Whether a look is worth it. Cheap: once per frame.

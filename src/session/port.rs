@@ -10,13 +10,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-use super::control::Control;
+use super::control::{Control, Event as Wake};
 use crate::io::Wire;
 use crate::ws::close::Close;
 use crate::ws::closing::{Closing, Event};
 use crate::ws::direction::Direction;
 use crate::ws::frame::{Kind, Side};
 use crate::ws::outbox::Outbox;
+
+/// How many queues full of the host's frames are sent at a stretch.
+const ROUNDS: usize = 8;
 
 /// The way to one side.
 #[derive(Debug)]
@@ -200,13 +203,15 @@ impl<'a> Port<'a> {
     /// nothing, those stay in their queue, which is bounded.
     pub(crate) fn push(&self) {
         let mut gate = self.gate.lock();
-        loop {
+        for _ in 0..ROUNDS {
             self.push_out(&mut gate);
             let is_free = !gate.relaying && gate.outbox.pending().is_empty();
             if !is_free || !self.take_mail(&mut gate) {
                 return;
             }
         }
+        self.push_out(&mut gate);
+        self.control.wake(Wake::Mail(self.side)); // the host is as fast as we are: let others in between
     }
 
     /// Ends the connection both ways, which wakes every thread that waits for it.

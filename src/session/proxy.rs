@@ -135,7 +135,8 @@ impl Proxy {
     }
 
     /// Ends the session in an orderly way: both sides are sent this close frame, and `execute` returns at the
-    /// latest after the close timeout. Handshakes under way are given up. The first call counts.
+    /// latest after the close timeout. Handshakes under way are given up. The first call counts. Frames that the hook
+    /// has seen and that are not written yet may go out before the close frame, or not at all.
     pub fn stop(&self, code: u16, reason: &str) -> Result<()> {
         self.control.stop(Close::new(code, reason)?);
         Ok(())

@@ -54,6 +54,7 @@ pub(crate) fn run(
         reads: PerSide::from_fn(|_| AtomicU64::new(0)),
         cause: Mutex::new(None),
         hook_done: AtomicBool::new(false),
+        at_work: PerSide::from_fn(|_| AtomicBool::new(false)),
         events: events.clone(),
     };
     control.watch(Watcher::Supervisor(events));
@@ -136,6 +137,11 @@ impl<'s, 'a> Supervisor<'s, 'a> {
     }
 
     fn watch(mut self, events: &Receiver<Event>) {
+        // Of mail from before this watch nobody may have heard.
+        for side in Side::BOTH {
+            self.session.control.mail(side).hear();
+            self.session.ports.get(side).push();
+        }
         loop {
             self.look();
             if self.is_over() {
@@ -148,6 +154,7 @@ impl<'s, 'a> Supervisor<'s, 'a> {
             match event {
                 Ok(Event::Finished(side)) => *self.finished.get_mut(side) = true,
                 Ok(Event::Mail(side)) => {
+                    self.session.control.mail(side).hear();
                     self.session.ports.get(side).push();
                     self.timers.note_activity(self.now());
                 }
@@ -179,6 +186,9 @@ impl<'s, 'a> Supervisor<'s, 'a> {
             let reads = self.session.reads.get(side).load(Ordering::Acquire);
             if std::mem::replace(self.seen_reads.get_mut(side), reads) != reads {
                 self.timers.note_input(side, now);
+            }
+            if self.session.at_work.get(side).load(Ordering::Acquire) {
+                self.timers.note_work(now);
             }
             let (waiting, writes) = port.progress();
             let wrote = std::mem::replace(self.seen_writes.get_mut(side), writes) != writes;

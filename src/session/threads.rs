@@ -34,6 +34,8 @@ pub(crate) struct Session<'a> {
     /// Whose turn it is to call the hook; `None` when both may.
     pub(crate) turn: Option<Mutex<()>>,
     pub(crate) reads: PerSide<AtomicU64>,
+    /// Whether what came from this side is with the hook, or waits for its turn: that is not idleness.
+    pub(crate) at_work: PerSide<AtomicBool>,
     pub(crate) cause: Mutex<Option<Cause>>,
     /// The hook has failed or ended the session: it is not called again.
     pub(crate) hook_done: AtomicBool,
@@ -156,6 +158,7 @@ impl Way<'_, '_> {
                 Ok(Poll::Effect(effect)) => return Stop::Effect(effect),
                 Err(violation) => return Stop::Violation(violation),
             }
+            session.at_work.get(self.from).store(true, Ordering::Release);
             match &mut turn {
                 Some(turn) => MutexGuard::bump(turn),
                 None => turn = session.turn.as_ref().map(Mutex::lock),
@@ -164,6 +167,7 @@ impl Way<'_, '_> {
                 self.direction.mute(); // while this waited for its turn: nothing passes unseen
             }
             let verdict = self.verdict();
+            session.at_work.get(self.from).store(false, Ordering::Release);
             session.note_frame(self.from);
             if self.target.has_mail() && !self.target.is_closed() {
                 self.target.insert_mail(&mut self.direction);
@@ -198,12 +202,14 @@ impl Way<'_, '_> {
     }
 
     fn apply(&mut self, effect: Effect) {
+        if effect.received.is_some() {
+            self.session.control.note_close_received(self.from);
+        }
         let ends = matches!(effect.then, Then::End(_) | Then::HookFailed(_));
         if !ends {
             self.target.flush(&mut self.direction);
         }
         if let Some(close) = effect.received {
-            self.session.control.note_close_received(self.from);
             self.source.note_close(close);
         }
         match effect.then {

@@ -39,7 +39,8 @@ pub enum Due {
 pub struct Timers {
     periods: Periods,
     active: u64,
-    heard: PerSide<u64>,
+    /// Since when a ping to a side goes unanswered.
+    asked: PerSide<Option<u64>>,
     pinged: u64,
     stalled: PerSide<Option<u64>>,
     closing: Option<u64>,
@@ -50,11 +51,10 @@ impl Timers {
     /// Everything starts at `now`.
     pub fn new(periods: Periods, now: u64) -> Self {
         let stalled = PerSide::default();
-        let heard = PerSide { client: now, upstream: now };
         Timers {
             periods,
             active: now,
-            heard,
+            asked: PerSide::default(),
             pinged: now,
             stalled,
             closing: None,
@@ -69,7 +69,13 @@ impl Timers {
 
     /// Bytes came from `side`.
     pub fn note_input(&mut self, side: Side, now: u64) {
-        *self.heard.get_mut(side) = now;
+        *self.asked.get_mut(side) = None;
+        self.active = now;
+    }
+
+    /// The hook was at work: what came meanwhile could not be heard.
+    pub fn note_work(&mut self, now: u64) {
+        self.asked = PerSide::default();
         self.active = now;
     }
 
@@ -80,6 +86,11 @@ impl Timers {
 
     /// Whether bytes wait for `side`, and whether some went out since the last time this was said.
     pub fn note_output(&mut self, side: Side, waiting: bool, progress: bool, now: u64) {
+        if waiting {
+            // It has pings still before it, or takes them slowly; and the other side is not read meanwhile. Whether
+            // it takes anything is for the write timeout.
+            self.asked = PerSide::default();
+        }
         let stalled = self.stalled.get_mut(side);
         *stalled = match (waiting, progress, *stalled) {
             (false, ..) => None,
@@ -105,8 +116,12 @@ impl Timers {
             Due::Close => self.close_struck = true,
             Due::Stalled(side) => *self.stalled.get_mut(side) = Some(now),
             Due::Idle => self.active = now,
-            Due::Silent(side) => *self.heard.get_mut(side) = now,
-            Due::Keepalive => self.pinged = now,
+            Due::Silent(side) => *self.asked.get_mut(side) = Some(now),
+            Due::Keepalive => {
+                self.pinged = now;
+                self.asked.client.get_or_insert(now);
+                self.asked.upstream.get_or_insert(now);
+            }
         }
         Some(due)
     }
@@ -117,14 +132,13 @@ impl Timers {
             since.filter(|_| period > 0).map(|since| (since.saturating_add(period), due))
         };
         let open = self.closing.is_none();
-        let pings = open && keepalive > 0;
         [
             at(self.closing.filter(|_| !self.close_struck), close, Due::Close),
             at(self.stalled.client, write, Due::Stalled(Side::Client)),
             at(self.stalled.upstream, write, Due::Stalled(Side::Upstream)),
             at(open.then_some(self.active), idle, Due::Idle),
-            at(pings.then_some(self.heard.client), idle, Due::Silent(Side::Client)),
-            at(pings.then_some(self.heard.upstream), idle, Due::Silent(Side::Upstream)),
+            at(self.asked.client.filter(|_| open), idle, Due::Silent(Side::Client)),
+            at(self.asked.upstream.filter(|_| open), idle, Due::Silent(Side::Upstream)),
             at(open.then_some(self.pinged), keepalive, Due::Keepalive),
         ]
     }
@@ -167,9 +181,28 @@ mod tests {
     #[test]
     fn with_pings_each_side_has_to_be_heard() {
         let mut timers = timers();
+        assert_eq!(timers.due(40), Some(Due::Keepalive));
         timers.note_input(Side::Upstream, 90);
         assert_eq!(timers.due(95), Some(Due::Keepalive));
-        assert_eq!(timers.due(100), Some(Due::Silent(Side::Client)));
+        timers.note_input(Side::Upstream, 96);
+        assert_eq!(timers.due(134), None);
+        timers.note_input(Side::Upstream, 135);
+        assert_eq!(timers.due(139), Some(Due::Keepalive));
+        timers.note_input(Side::Upstream, 139);
+        assert_eq!(timers.due(140), Some(Due::Silent(Side::Client)));
+    }
+
+    #[test]
+    fn a_side_that_was_not_pinged_or_has_bytes_before_it_is_not_called_silent() {
+        let mut timers = Timers::new(Periods { idle: 100, write: 0, close: 10, keepalive: 500 }, 0);
+        timers.note_input(Side::Upstream, 90);
+        assert_eq!(timers.due(189), None);
+        let mut timers = self::timers();
+        for now in (0..1000).step_by(10) {
+            timers.note_output(Side::Client, true, true, now);
+            timers.note_activity(now);
+            assert!(matches!(timers.due(now), None | Some(Due::Keepalive)), "at {now}");
+        }
     }
 
     #[test]
