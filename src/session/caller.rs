@@ -166,6 +166,7 @@ impl Caller<'_, '_> {
     /// Every frame that one read brought, then one write; more only where a hook makes more of them than was read.
     fn relay(&mut self, from: Side) {
         self.heed_stop();
+        let began = self.now();
         *self.left.get_mut(from) = false;
         while !*self.left.get(from) && self.engine.poll(from) {
             let verdict = match (&mut self.hook, self.engine.frame(from)) {
@@ -180,7 +181,7 @@ impl Caller<'_, '_> {
                 *self.left.get_mut(from) = self.engine.has_output(from.other());
             }
         }
-        self.timers.note_work(self.now()); // the hook's time is not idle time
+        self.timers.note_work(began, self.now()); // the hook's time is not idle time
         self.control.set_stats(self.engine.stats());
         self.write(from.other());
     }

@@ -188,7 +188,7 @@ impl<'s, 'a> Supervisor<'s, 'a> {
                 self.timers.note_input(side, now);
             }
             if self.session.at_work.get(side).load(Ordering::Acquire) {
-                self.timers.note_work(now);
+                self.timers.note_input(side, now); // nothing more is read from it meanwhile
             }
             let (waiting, writes) = port.progress();
             let wrote = std::mem::replace(self.seen_writes.get_mut(side), writes) != writes;

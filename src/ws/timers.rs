@@ -73,9 +73,13 @@ impl Timers {
         self.active = now;
     }
 
-    /// The hook was at work: what came meanwhile could not be heard.
-    pub fn note_work(&mut self, now: u64) {
-        self.asked = PerSide::default();
+    /// The hook was at work since `began`: what came meanwhile could not be heard, and is owed that time.
+    pub fn note_work(&mut self, began: u64, now: u64) {
+        for side in Side::BOTH {
+            if let Some(asked) = self.asked.get_mut(side) {
+                *asked = asked.saturating_add(now.saturating_sub(began)).min(now);
+            }
+        }
         self.active = now;
     }
 
@@ -190,6 +194,19 @@ mod tests {
         assert_eq!(timers.due(139), Some(Due::Keepalive));
         timers.note_input(Side::Upstream, 139);
         assert_eq!(timers.due(140), Some(Due::Silent(Side::Client)));
+    }
+
+    #[test]
+    fn the_time_of_the_hook_is_not_held_against_a_side_that_was_pinged() {
+        let mut timers = timers();
+        assert_eq!(timers.due(40), Some(Due::Keepalive));
+        timers.note_work(50, 130);
+        assert_eq!(timers.due(131), Some(Due::Keepalive));
+        assert_eq!(timers.due(170), None);
+        timers.note_input(Side::Upstream, 215);
+        assert_eq!(timers.due(216), Some(Due::Keepalive));
+        timers.note_input(Side::Upstream, 217);
+        assert_eq!(timers.due(220), Some(Due::Silent(Side::Client)));
     }
 
     #[test]
