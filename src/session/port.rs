@@ -135,7 +135,7 @@ impl<'a> Port<'a> {
         let mut pending = {
             let mut gate = self.gate.lock();
             if gate.broken || !gate.outbox.closing().may_send() {
-                discard(direction);
+                direction.discard();
             }
             gate.writing = true;
             gate.outbox.take_pending()
@@ -148,7 +148,7 @@ impl<'a> Port<'a> {
             let mut gate = self.gate.lock();
             if outcome.is_err() {
                 self.break_off(&mut gate);
-                discard(direction);
+                direction.discard();
             }
             gate.mid_message = direction.is_mid_message();
             self.take_mail(&mut gate);
@@ -160,16 +160,14 @@ impl<'a> Port<'a> {
         }
     }
 
-    /// Queues a close frame unless one went before, and sends what can be sent. Whether it was queued.
-    pub(crate) fn close(&self, close: &Close) -> bool {
+    /// Queues a close frame unless one went before, and sends what can be sent.
+    pub(crate) fn close(&self, close: &Close) {
         let mut gate = self.gate.lock();
-        let queued = gate.outbox.push_close(close);
-        if queued {
+        if gate.outbox.push_close(close) {
             self.control.note_close_sent(self.side, close);
         }
-        self.closed.store(true, Ordering::Release);
+        self.shut();
         self.push_out(&mut gate);
-        queued
     }
 
     /// Queues a ping of the proxy's own, unless bytes wait already: those show as well whether anybody is there.
@@ -298,10 +296,4 @@ impl<'a> Port<'a> {
         }
         Ok(())
     }
-}
-
-fn discard(direction: &mut Direction) {
-    let ready: usize = direction.ready().iter().map(|part| part.len()).sum();
-    direction.wrote(ready);
-    direction.mute();
 }

@@ -116,7 +116,7 @@ impl Direction {
         self.receiver.inbox.clear();
     }
 
-    /// Whether frames from this side still count.
+    /// Whether frames from this side no longer count.
     pub fn is_deaf(&self) -> bool {
         self.deaf
     }
@@ -163,6 +163,12 @@ impl Direction {
     /// `count` bytes of what was ready were written.
     pub fn wrote(&mut self, count: usize) {
         self.batch.wrote(count);
+    }
+
+    /// The other side takes nothing more: what was ready is gone, and nothing more becomes ready.
+    pub fn discard(&mut self) {
+        self.batch.clear();
+        self.mute();
     }
 
     /// Whether the other side is in the middle of a message.

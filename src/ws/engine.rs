@@ -101,10 +101,7 @@ impl Engine {
 
     /// The connection of `to` takes no more bytes. What it sent before is still read: the end is found there.
     pub fn output_failed(&mut self, to: Side) {
-        let direction = self.directions.get_mut(to.other());
-        let ready = direction.ready().concat().len();
-        direction.wrote(ready);
-        direction.mute();
+        self.directions.get_mut(to.other()).discard();
         self.outboxes.get_mut(to).discard();
     }
 
