@@ -5,10 +5,12 @@
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+use crate::io::{ClientTls, TlsVersion, UpstreamTls};
 use crate::ws::frame::{PerSide, Side};
-use crate::ws::handshake::{check_protocol, HeaderRules};
+use crate::ws::handshake::{check_protocol, Forwarded, HeaderRules};
 use crate::ws::limits::Limits;
 use crate::ws::origin::OriginList;
+use crate::ws::proxy_url::ProxyUrl;
 use crate::ws::receive::Rules;
 use crate::ws::timers::Periods;
 
@@ -36,10 +38,13 @@ pub struct Config {
     pub(crate) keepalive_interval: Duration,
     pub(crate) headers: HeaderRules,
     pub(crate) protocols: Vec<String>,
-    pub(crate) forwarded: bool,
+    pub(crate) forwarded: Forwarded,
     pub(crate) origins: OriginList,
     pub(crate) send_queue: usize,
     pub(crate) thread_stack_size: usize,
+    pub(crate) http_proxy: Option<ProxyUrl>,
+    pub(crate) upstream_tls: UpstreamTls,
+    pub(crate) client_tls: ClientTls,
 }
 
 /// The smallest stack that a hook of a few frames' depth fits on.
@@ -49,7 +54,7 @@ impl Default for Config {
     fn default() -> Self {
         let limits = Limits {
             // One frame is held whole, so that no peer ever sees half of one. tungstenite and Kong Gateway
-            // (upstream) allow the same 16 MiB; browsers send messages as single frames.
+            // (upstream) allow the same 16 MiB; Chromium cuts messages into frames of 128 KiB, Node's ws does not cut.
             max_frame_size: 16 << 20,
             // tungstenite's 64 MiB. Matters for memory only when aggregating; checked in both modes, so that
             // switching aggregation on refuses nothing that passed before.
@@ -75,12 +80,16 @@ impl Default for Config {
             headers: HeaderRules::default(),
             protocols: Vec::new(),
             // They tell the upstream about the client; whether it may know is the host's to say.
-            forwarded: false,
+            forwarded: Forwarded::default(),
             origins: OriginList::default(),
             // Enough for bursts of small frames; one frame of any size always fits.
             send_queue: 1 << 20,
             // What is not touched takes no memory; enough for hooks in C.
             thread_stack_size: 256 * 1024,
+            http_proxy: None,
+            // Certificates are verified, from TLS 1.2 on: what curl does.
+            upstream_tls: UpstreamTls::default(),
+            client_tls: ClientTls::default(),
         }
     }
 }
@@ -191,8 +200,21 @@ impl Config {
 
     /// Whether the upstream is told of the client by `X-Forwarded-For`, `-Proto` and `-Host`. Off by default.
     pub fn forwarded(&mut self, on: bool) -> &mut Self {
-        self.forwarded = on;
+        self.forwarded.x_forwarded = on;
         self
+    }
+
+    /// Whether the upstream is told of the client by `Forwarded` (RFC 7239). Off by default.
+    pub fn forwarded_rfc7239(&mut self, on: bool) -> &mut Self {
+        self.forwarded.rfc7239 = on;
+        self
+    }
+
+    /// Reaches upstreams through the HTTP proxy at this URL, `http://[user:password@]host:port`, by CONNECT (RFC 9110
+    /// section 9.3.6); Unix sockets directly. The environment (`http_proxy` and the like) is not looked at.
+    pub fn http_proxy(&mut self, url: &str) -> Result<&mut Self> {
+        self.http_proxy = Some(ProxyUrl::parse(url)?);
+        Ok(self)
     }
 
     /// Adds an origin (`https://example.com`) to those whose pages may connect (RFC 6455 section 10.2). With none,
@@ -219,6 +241,48 @@ impl Config {
         }
         self.thread_stack_size = size;
         Ok(self)
+    }
+
+    /// Whether the certificate of a `wss://` upstream and the name in it are verified. On by default; off, anybody
+    /// on the way can read and change everything.
+    pub fn upstream_verify(&mut self, on: bool) -> &mut Self {
+        self.upstream_tls.set_verify(on);
+        self
+    }
+
+    /// Trusts these certificate authorities (PEM, one or more) for upstreams too, besides the system's.
+    pub fn upstream_ca(&mut self, pem: &[u8]) -> Result<&mut Self> {
+        self.upstream_tls.add_authorities(pem)?;
+        Ok(self)
+    }
+
+    /// The name to ask `wss://` upstreams for (SNI, RFC 6066 section 3) and to verify, instead of the URL's host.
+    pub fn upstream_server_name(&mut self, name: &str) -> Result<&mut Self> {
+        self.upstream_tls.set_server_name(name)?;
+        Ok(self)
+    }
+
+    /// The certificate to show to upstreams that ask for one, with the chain behind it, and its private key; both
+    /// PEM, the key unencrypted.
+    pub fn upstream_certificate(&mut self, chain: &[u8], key: &[u8]) -> Result<&mut Self> {
+        self.upstream_tls.set_identity(chain, key)?;
+        Ok(self)
+    }
+
+    /// Clients speak TLS, and are shown this certificate, with the chain behind it; both PEM, the key unencrypted.
+    /// Certificates of clients are not asked for: native-tls cannot on this platform.
+    pub fn client_certificate(&mut self, chain: &[u8], key: &[u8]) -> Result<&mut Self> {
+        self.client_tls.set_identity(chain, key)?;
+        Ok(self)
+    }
+
+    /// The lowest version of TLS that is spoken on a leg; [`TlsVersion::Tls12`] by default.
+    pub fn min_tls_version(&mut self, side: Side, version: TlsVersion) -> &mut Self {
+        match side {
+            Side::Upstream => self.upstream_tls.set_lowest(version),
+            Side::Client => self.client_tls.set_lowest(version),
+        }
+        self
     }
 
     pub(crate) fn periods(&self) -> Periods {

@@ -41,9 +41,10 @@ pub enum ErrorKind {
     State,
     /// The client's request is no acceptable WebSocket handshake; it was answered with an HTTP error.
     Request,
-    /// The upstream answered the handshake with something other than a valid 101.
+    /// The upstream answered the handshake with something other than a valid 101, or the handshake hook refused the
+    /// client.
     Refused,
-    /// The upstream could not be reached.
+    /// The upstream, or the HTTP proxy on the way to it, could not be reached or would not connect.
     Unreachable,
     /// A deadline passed.
     Timeout,
@@ -53,7 +54,7 @@ pub enum ErrorKind {
     Limit,
     /// A peer went away without a close frame.
     Gone,
-    /// The hook failed: it panicked or answered with no verdict.
+    /// A hook failed: it panicked or answered with no verdict.
     Hook,
     /// The operating system refused something.
     Io,
@@ -65,6 +66,8 @@ pub enum ErrorKind {
     Stopped,
     /// A bug in this library.
     Internal,
+    /// TLS failed: a certificate that cannot be trusted, a peer that speaks no TLS, one that refused ours.
+    Tls,
 }
 
 /// What happened, whose fault it was, and words for a person.

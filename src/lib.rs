@@ -33,6 +33,7 @@
 //! | `ws` | the engine: from bytes to bytes; no sockets, threads or clock |
 //! | `io` | sockets, name lookup, readiness; knows nothing of WebSocket |
 //! | `session` | the engine driven over sockets: on two threads, or on the caller's |
+//! | [`server`] | an accept loop: a thread per connection, limits, drain |
 //! | `ffi` | the C API |
 
 #![warn(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
@@ -41,14 +42,18 @@ pub mod config;
 pub mod error;
 mod ffi;
 mod io;
+pub mod server;
 mod session;
 #[doc(hidden)]
 pub mod ws;
 
 pub use config::{Config, Policy};
 pub use error::{Error, ErrorKind, Fault, Result};
+pub use io::TlsVersion;
+pub use server::{Server, ServerStats};
 pub use session::{Client, Proxy};
 pub use ws::close::Close;
 pub use ws::frame::{Kind, PerSide, Side};
+pub use ws::handshake::{Admission, Handshake};
 pub use ws::stats::{SideStats, Stats};
 pub use ws::verdict::{Frame, Verdict};

@@ -1,16 +1,16 @@
 //! Both handshakes on real sockets: what the upstream is asked for a client, and which client is taken.
 //!
-//! The first driver stands for all here: the handshakes do not know it. What the upstream's answer comes to:
-//! `refusals.rs`. Deadlines: `deadlines.rs`.
+//! The first driver stands for all here: the handshakes do not know it. What comes of handshakes that fail: `refusals`.
+//! The upstream's part of the headers: `fidelity.rs`. Where upstreams are: `addresses.rs`. Deadlines: `deadlines.rs`.
 
 mod support;
 
 use std::io::Write;
-use std::net::{Ipv6Addr, TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use support::host::{config, meet, pass, Host};
+use support::host::{config, pass, Host};
 use support::http::{self, good_answer};
 use support::peer::{header, read_head, request, Listener, Peer, KEY};
 use wsproxy::{Config, ErrorKind, Fault, Policy};
@@ -281,33 +281,6 @@ fn a_request_in_pieces_of_one_byte_is_taken() {
         upstream.write_all(&[byte]).unwrap();
     }
     assert!(read_head(&mut client).starts_with("HTTP/1.1 101 "));
-}
-
-/// A message each way through `url`, which leads to `listener`; the upstream's Host header.
-fn reaches(listener: TcpListener, url: &str) -> String {
-    let listener = Listener(listener);
-    let host = host(url, |_| {});
-    let (mut client, mut upstream) = meet(&host, &listener);
-    client.send_text("up");
-    assert_eq!(upstream.hear_text(), "up");
-    upstream.send_text("down");
-    assert_eq!(client.hear_text(), "down");
-    header(&upstream.head, "Host").unwrap()
-}
-
-#[test]
-fn an_ipv6_literal_is_an_upstream_and_stays_in_brackets() {
-    let listener = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).expect("IPv6 on loopback");
-    let port = listener.local_addr().unwrap().port();
-    assert_eq!(reaches(listener, &format!("ws://[::1]:{port}")), format!("[::1]:{port}"));
-}
-
-#[test]
-fn a_name_is_an_upstream_whichever_of_its_addresses_answers() {
-    // localhost is ::1 and 127.0.0.1 on most machines: the second is tried when the first refuses.
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    assert_eq!(reaches(listener, &format!("ws://LocalHost:{port}")), format!("localhost:{port}"));
 }
 
 #[test]

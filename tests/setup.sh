@@ -29,20 +29,33 @@ compiles() {
     return $status
 }
 
+# Whether there is a Chromium, by one of the names that tests/browser knows. Ubuntu has it as a snap only, which sees
+# no files of the tests': install Google's package there.
+has_browser() {
+    has chromium || has chromium-browser || has google-chrome || has google-chrome-stable || has chrome
+}
+
 # The packages of Debian and Ubuntu that are missing.
 missing() {
     packages=""
     compiles cc c || packages="$packages gcc libc6-dev"
     has make || packages="$packages make"
+    # TLS: the system's OpenSSL, and what finds it.
+    has pkg-config || packages="$packages pkg-config"
+    pkg-config --exists openssl 2>/dev/null || packages="$packages libssl-dev"
     if [ "$kind" = test ]; then
         compiles c++ c++ || packages="$packages g++"
-        has pkg-config || packages="$packages pkg-config"
+        has openssl || packages="$packages openssl"
         has valgrind || packages="$packages valgrind"
         { has nm && has readelf; } || packages="$packages binutils"
         # As a program: the shells have a kill of their own.
         { [ -x /bin/kill ] || [ -x /usr/bin/kill ]; } || packages="$packages procps"
         has prlimit || packages="$packages util-linux"
         has script || packages="$packages bsdutils"
+        { has haproxy || [ -x /usr/sbin/haproxy ]; } || packages="$packages haproxy"
+        has_browser || packages="$packages chromium"
+        # For the browser's database of authorities.
+        has certutil || packages="$packages libnss3-tools"
         # The interpreter that the tests use may be another than the system's; it needs venv and pip in any case.
         python3 -c 'import venv, ensurepip' >/dev/null 2>&1 || packages="$packages python3 python3-venv"
     fi

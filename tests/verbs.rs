@@ -11,7 +11,7 @@ use support::host::{config, meet, part, pass, session, session_with, talk, Host}
 use support::http;
 use support::on_every_policy;
 use support::peer::{header, read_head, request, Listener, Peer};
-use wsproxy::{Client, Config, ErrorKind, Fault, Proxy, Result, Verdict};
+use wsproxy::{Client, ErrorKind, Fault, Result, Verdict};
 
 /// A call out of order, and the words that say so.
 fn out_of_order(outcome: Result<()>, words: &str) {
@@ -101,14 +101,24 @@ fn an_unusable_url_or_descriptor_is_an_argument_error_and_the_session_can_go_on(
 }
 
 #[test]
-fn a_wss_url_is_refused_with_words_that_say_what_to_do() {
-    let proxy = Proxy::new(Arc::new(Config::new())).unwrap();
-    for outcome in [proxy.connect(spare(), "wss://example.com"), proxy.connect_upstream("wss://x")]
-    {
-        let error = outcome.unwrap_err();
-        assert_eq!((error.kind(), error.fault()), (ErrorKind::Unsupported, Fault::Host));
-        assert!(error.message().contains("wss://") && error.message().contains("use ws://"));
-    }
+fn a_wss_url_that_leads_to_no_tls_is_an_error_and_another_upstream_may_be_tried() {
+    on_every_policy(|policy| {
+        let listener = Listener::bind();
+        let (secure, plain) = (format!("wss://{}", listener.addr()), listener.url());
+        let host = Host::serve(config(policy, |_| {}), move |proxy, client| {
+            let error = proxy.connect_upstream(&secure).unwrap_err();
+            assert_eq!((error.kind(), error.fault()), (ErrorKind::Tls, Fault::Upstream), "{error}");
+            proxy.connect(Client::new(client), &plain)?;
+            proxy.execute(pass)
+        });
+        let addr = host.addr;
+        let client = std::thread::spawn(move || Peer::connect(addr));
+        listener.accept_tcp().write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+        let mut upstream = listener.accept();
+        let mut client = client.join().unwrap();
+        talk(&mut client, &mut upstream);
+        part(client, upstream, &host);
+    });
 }
 
 #[test]

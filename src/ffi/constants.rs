@@ -6,7 +6,7 @@
 use std::ffi::c_int;
 
 use crate::error::{Error, ErrorKind, Fault, Result};
-use crate::{Kind, Policy, Side};
+use crate::{Kind, Policy, Side, TlsVersion};
 
 /// What the functions that return `int` return: `WSPROXY_OK` (0) or one of the negative codes.
 #[repr(C)]
@@ -19,9 +19,10 @@ pub enum wsproxy_result {
     WSPROXY_ERR_STATE = -2,
     /// The client's request is no acceptable WebSocket handshake; it was answered with an HTTP error.
     WSPROXY_ERR_REQUEST = -3,
-    /// The upstream answered the handshake with something other than a valid 101.
+    /// The upstream answered the handshake with something other than a valid 101, or the handshake hook refused the
+    /// client.
     WSPROXY_ERR_REFUSED = -4,
-    /// The upstream could not be reached.
+    /// The upstream, or the HTTP proxy on the way to it, could not be reached or would not connect.
     WSPROXY_ERR_UNREACHABLE = -5,
     /// A deadline passed.
     WSPROXY_ERR_TIMEOUT = -6,
@@ -31,7 +32,7 @@ pub enum wsproxy_result {
     WSPROXY_ERR_LIMIT = -8,
     /// A peer went away without a close frame.
     WSPROXY_ERR_GONE = -9,
-    /// The hook failed: it returned something that is no verdict.
+    /// A hook failed: it returned something that is no verdict.
     WSPROXY_ERR_HOOK = -10,
     /// The operating system refused something.
     WSPROXY_ERR_IO = -11,
@@ -39,10 +40,12 @@ pub enum wsproxy_result {
     WSPROXY_ERR_AGAIN = -12,
     /// Something that this version cannot do.
     WSPROXY_ERR_UNSUPPORTED = -13,
-    /// `wsproxy_stop` or `wsproxy_free` ended the handshake.
+    /// `wsproxy_stop`, `wsproxy_abort` or `wsproxy_free` ended the handshake.
     WSPROXY_ERR_STOPPED = -14,
     /// A bug in this library.
     WSPROXY_ERR_INTERNAL = -15,
+    /// TLS failed: a certificate that cannot be trusted, a peer that speaks no TLS, one that refused ours.
+    WSPROXY_ERR_TLS = -16,
 }
 
 /// The two ends of a session.
@@ -85,6 +88,37 @@ pub enum wsproxy_verdict {
     WSPROXY_DROP = 2,
     /// Close both sides, with 1000 or with what `wsproxy_frame_set_end` said.
     WSPROXY_END = 3,
+}
+
+/// What a handshake hook and the open hook of a server return. Neither 0 nor a verdict on a frame is among them, so
+/// that a hook that fails halfway, or is mistaken for another, lets nobody in.
+#[repr(C)]
+pub enum wsproxy_admission {
+    /// Go on.
+    WSPROXY_ACCEPT = 4,
+    /// From a handshake hook: answer the client with what `wsproxy_handshake_refuse` said, or with 403, and ask no
+    /// upstream.
+    WSPROXY_REFUSE = 5,
+}
+
+/// How `wsproxy_config_set_forwarded` tells the upstream of the client: flags, to be added up.
+#[repr(C)]
+pub enum wsproxy_forwarded {
+    /// Not at all.
+    WSPROXY_FORWARDED_NONE = 0,
+    /// By X-Forwarded-For, -Proto and -Host.
+    WSPROXY_FORWARDED_X = 1,
+    /// By Forwarded (RFC 7239).
+    WSPROXY_FORWARDED_RFC7239 = 2,
+}
+
+/// A version of TLS; the numbers are those on the wire.
+#[repr(C)]
+pub enum wsproxy_tls_version {
+    /// RFC 5246.
+    WSPROXY_TLS_1_2 = 771,
+    /// RFC 8446.
+    WSPROXY_TLS_1_3 = 772,
 }
 
 /// Where the hook of a session runs.
@@ -167,6 +201,7 @@ pub(super) fn code_of(error: &Error) -> c_int {
         ErrorKind::Unsupported => WSPROXY_ERR_UNSUPPORTED,
         ErrorKind::Stopped => WSPROXY_ERR_STOPPED,
         ErrorKind::Internal => WSPROXY_ERR_INTERNAL,
+        ErrorKind::Tls => WSPROXY_ERR_TLS,
     };
     code as c_int
 }
@@ -255,6 +290,34 @@ pub(super) fn policy(number: c_int) -> Result<Policy> {
         n if n == WSPROXY_CALLER as c_int => Ok(Policy::Caller),
         _ => Err(Error::argument(format!(
             "the policy is {number}; it must be WSPROXY_SERIAL (0), WSPROXY_CONCURRENT (1) or WSPROXY_CALLER (2)"
+        ))),
+    }
+}
+
+/// Whether `X-Forwarded-*` and whether `Forwarded` are meant.
+pub(super) fn forwarded(number: c_int) -> Result<(bool, bool)> {
+    use wsproxy_forwarded::*;
+    const X: c_int = WSPROXY_FORWARDED_X as c_int;
+    const RFC7239: c_int = WSPROXY_FORWARDED_RFC7239 as c_int;
+    match number {
+        n if n == WSPROXY_FORWARDED_NONE as c_int => Ok((false, false)),
+        X => Ok((true, false)),
+        RFC7239 => Ok((false, true)),
+        n if n == X | RFC7239 => Ok((true, true)),
+        _ => Err(Error::argument(format!(
+            "the flags are {number}; they must be WSPROXY_FORWARDED_X (1), WSPROXY_FORWARDED_RFC7239 (2), both or 0"
+        ))),
+    }
+}
+
+/// The version of TLS that a host means.
+pub(super) fn tls_version(number: c_int) -> Result<TlsVersion> {
+    use wsproxy_tls_version::*;
+    match number {
+        n if n == WSPROXY_TLS_1_2 as c_int => Ok(TlsVersion::Tls12),
+        n if n == WSPROXY_TLS_1_3 as c_int => Ok(TlsVersion::Tls13),
+        _ => Err(Error::argument(format!(
+            "the TLS version is {number}; it must be WSPROXY_TLS_1_2 (771) or WSPROXY_TLS_1_3 (772)"
         ))),
     }
 }

@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Fault};
 use crate::{Kind, Side};
 
 /// What `wsproxy_strerror` says, in the order of the codes, from 0 down.
-const RESULTS: [&CStr; 16] = [
+const RESULTS: [&CStr; 17] = [
     c"success",
     c"a value that cannot be taken",
     c"a call out of order",
@@ -27,6 +27,7 @@ const RESULTS: [&CStr; 16] = [
     c"not supported by this version",
     c"stopped",
     c"a bug in libwsproxy",
+    c"TLS failed",
 ];
 
 /// The version of the library, as "0.1.0". Static.
@@ -120,7 +121,7 @@ mod tests {
         );
         assert_eq!(text(wsproxy_strerror(0)), "success");
         assert_eq!(text(wsproxy_strerror(-15)), "a bug in libwsproxy");
-        for number in [1, -16, c_int::MIN, c_int::MAX] {
+        for number in [1, -17, c_int::MIN, c_int::MAX] {
             assert_eq!(text(wsproxy_strerror(number)), "unknown result");
         }
     }

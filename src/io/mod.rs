@@ -11,18 +11,43 @@
 //! | `poll` | waiting for several descriptors at once, and a waker for such a wait |
 //! | `resolve` | a host name into addresses, without blocking |
 //! | `dial` | a connection to the first of several addresses that takes it, without blocking |
+//! | `listen`, `socket_file` | a socket that listens, and the file of one on a Unix path |
+//! | `certificates` | certificates and private keys in PEM |
+//! | `tls_settings` | how TLS is spoken, and the objects made of it once |
+//! | `tls_handshake` | a TLS handshake by steps, without blocking |
+//! | `tls_step` | what a step of it comes to |
+//! | `tls` | a connection under TLS, read and written by two threads |
+//! | `memory`, `backlog` | what the TLS object reads from and writes to |
+//! | `tls_words` | what a TLS failure was, in words |
 //! | `wire` | what a session reads and writes: a socket, shared |
 
+mod backlog;
+mod certificates;
 mod dial;
+mod listen;
+mod memory;
 mod poll;
 mod resolve;
 mod socket;
+mod socket_file;
 mod sys;
+mod tls;
+mod tls_handshake;
+mod tls_settings;
+mod tls_step;
+mod tls_words;
 mod wire;
 
-pub(crate) use dial::{Dial, Dialled};
-pub(crate) use poll::{wait, Events, Waker};
+#[cfg(test)]
+pub(crate) use dial::addresses;
+pub(crate) use dial::{Dial, Dialled, ATTEMPT_DELAY};
+pub(crate) use listen::{Accepted, Listener};
+pub(crate) use poll::{wait, wait_for_any, Events, Waker, Watched};
 pub(crate) use resolve::Resolve;
 pub(crate) use socket::Socket;
 pub(crate) use sys::with_signals_blocked;
+pub(crate) use tls_handshake::{Handshake, Shaken};
+pub use tls_settings::TlsVersion;
+pub(crate) use tls_settings::{ClientTls, UpstreamTls};
+pub(crate) use tls_words::tls_failure;
 pub(crate) use wire::Wire;

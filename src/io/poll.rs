@@ -54,29 +54,59 @@ impl Events {
     }
 }
 
+/// A descriptor and what to wait for on it.
+pub(crate) type Watched<'fd> = (BorrowedFd<'fd>, Events);
+
 /// Blocks until something asked for comes or `timeout` has passed (`None`: for ever), and says what
 /// came, in the order of `watched`. A signal ends the wait too: nothing came then.
 pub(crate) fn wait<const N: usize>(
-    watched: [(BorrowedFd<'_>, Events); N],
+    watched: [Watched<'_>; N],
     timeout: Option<Duration>,
 ) -> Result<[Events; N]> {
-    let mut fds = watched.map(|(fd, events)| PollFd::from_borrowed_fd(fd, events.asked()));
+    let mut came = [Events::NONE; N];
+    let mut fds = watched.map(asked_of);
+    wait_in(&watched, &mut fds, &mut came, timeout)?;
+    Ok(came)
+}
+
+/// The same for a number of descriptors that is known late, and at the price of allocations.
+pub(crate) fn wait_for_any(
+    watched: &[Watched<'_>],
+    timeout: Option<Duration>,
+) -> Result<Vec<Events>> {
+    let mut came = vec![Events::NONE; watched.len()];
+    let mut fds: Vec<PollFd<'_>> = watched.iter().copied().map(asked_of).collect();
+    wait_in(watched, &mut fds, &mut came, timeout)?;
+    Ok(came)
+}
+
+fn asked_of((fd, events): Watched<'_>) -> PollFd<'_> {
+    PollFd::from_borrowed_fd(fd, events.asked())
+}
+
+/// `fds` and `came` are as long as `watched`; whatever is in `fds` is written over.
+fn wait_in<'fd>(
+    watched: &[Watched<'fd>],
+    fds: &mut [PollFd<'fd>],
+    came: &mut [Events],
+    timeout: Option<Duration>,
+) -> Result<()> {
     let mut active = 0;
-    for (slot, (fd, events)) in fds.iter_mut().zip(watched.iter().filter(|w| !w.1.is_none())) {
-        *slot = PollFd::from_borrowed_fd(*fd, events.asked());
+    for (slot, asked) in fds.iter_mut().zip(watched.iter().filter(|w| !w.1.is_none())) {
+        *slot = asked_of(*asked);
         active += 1;
     }
     let (active, _unwatched) = fds.split_at_mut(active);
     match rustix::event::poll(active, timeout.map(whole_milliseconds).as_ref()) {
         Ok(_) => {}
-        Err(Errno::INTR) => return Ok([Events::NONE; N]),
+        Err(Errno::INTR) => return Ok(()),
         Err(errno) => return Err(Error::system("poll", errno)),
     }
-    let mut answers = active.iter().map(PollFd::revents);
-    Ok(watched.map(|(_, events)| match events.is_none() {
-        true => Events::NONE,
-        false => events.among(answers.next().unwrap_or(PollFlags::empty())),
-    }))
+    let asked = came.iter_mut().zip(watched).filter(|(_, watched)| !watched.1.is_none());
+    for ((came, (_, events)), answer) in asked.zip(active.iter()) {
+        *came = events.among(answer.revents());
+    }
+    Ok(())
 }
 
 /// Rounded up: a wait that ends a moment before its deadline would be repeated until the moment is
@@ -180,6 +210,21 @@ mod tests {
         let both = Events { readable: true, writable: true, hang_up: false };
         let expected = [Events::NONE, Events::NONE, both, Events::NONE, Events::WRITABLE];
         assert_eq!(got.unwrap(), expected);
+    }
+
+    #[test]
+    fn any_number_of_descriptors_is_waited_for_alike() {
+        let (quiet, _peer) = UnixStream::pair().unwrap();
+        let (ready, mut writer) = UnixStream::pair().unwrap();
+        writer.write_all(b"x").unwrap();
+        let mut watched = vec![(quiet.as_fd(), Events::READABLE); 40];
+        assert_eq!(wait_for_any(&watched, AT_ONCE).unwrap(), [Events::NONE; 40]);
+        watched.insert(3, (quiet.as_fd(), Events::NONE));
+        watched.push((ready.as_fd(), Events::READABLE));
+        let came = wait_for_any(&watched, LONG).unwrap();
+        assert_eq!(came.len(), 42);
+        assert_eq!(came.last(), Some(&Events::READABLE));
+        assert!(came[..41].iter().all(|events| events.is_none()));
     }
 
     #[test]

@@ -82,16 +82,21 @@ fn literal(host: &str) -> Option<IpAddr> {
 }
 
 fn look_up(host: &str, port: u16) -> Answer {
-    let fail = |why: &str| {
+    look_up_now(host, port).map_err(|why| {
         let words = format!("cannot resolve {}: {why}", host.escape_debug());
-        Err(Error::new(ErrorKind::Unreachable, Fault::Upstream, words))
-    };
+        Error::new(ErrorKind::Unreachable, Fault::Upstream, words)
+    })
+}
+
+/// Blocks. Addresses in the system's order of preference, never none; or why there are none.
+pub(super) fn look_up_now(host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
     match (host, port).to_socket_addrs() {
-        Ok(addresses) if addresses.len() == 0 => fail("it has no address"),
+        Ok(addresses) if addresses.len() == 0 => Err("it has no address".into()),
         Ok(addresses) => Ok(addresses.collect()),
         Err(cause) => {
             let words = cause.to_string();
-            fail(words.strip_prefix("failed to lookup address information: ").unwrap_or(&words))
+            let why = words.strip_prefix("failed to lookup address information: ");
+            Err(why.unwrap_or(&words).to_owned())
         }
     }
 }

@@ -7,6 +7,7 @@
 use std::io::{self, ErrorKind as Io, IoSlice};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::{retry_on_intr, Errno};
@@ -17,6 +18,13 @@ use crate::error::{Error, ErrorKind, Fault, Result};
 
 /// sendmsg(2) refuses more parts than this (`UIO_MAXIOV`); it may send less than all anyway.
 const MOST_PARTS: usize = 1024;
+
+/// Linux itself would wait two hours before it asks. NAT gateways and load balancers forget a silent
+/// connection after some minutes; the shortest that are common keep it for longer than one.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+/// With the count: a minute without an answer, as long as a route may take to come back.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+const KEEPALIVE_COUNT: u32 = 4;
 
 /// See the top of this file.
 #[derive(Debug)]
@@ -48,9 +56,10 @@ impl Socket {
         Ok(Socket { fd, peer })
     }
 
-    /// A TCP socket that this library has connected itself.
-    pub(super) fn dialled(fd: OwnedFd, peer: SocketAddr) -> Socket {
-        Socket { fd, peer: Some(peer) }
+    /// A TCP socket, or without `peer` a Unix one, that this library has dialled or accepted itself;
+    /// it may be lost already.
+    pub(super) fn connected(fd: OwnedFd, peer: Option<SocketAddr>) -> Socket {
+        Socket { fd, peer }
     }
 
     /// Blocks until there is something, also on a descriptor in non-blocking mode or with a receive
@@ -123,6 +132,24 @@ impl Socket {
         }
     }
 
+    /// Lets the system notice within two minutes that the peer's machine has gone without a word, also
+    /// where no timeout is set; and NAT, which forgets silent connections, has something to see. Unix
+    /// sockets need none of it.
+    pub(crate) fn set_keepalive(&self) -> io::Result<()> {
+        if self.peer.is_none() {
+            return Ok(());
+        }
+        sockopt::set_socket_keepalive(&self.fd, true)?;
+        let tuned = sockopt::set_tcp_keepidle(&self.fd, KEEPALIVE_IDLE)
+            .and_then(|()| sockopt::set_tcp_keepintvl(&self.fd, KEEPALIVE_INTERVAL))
+            .and_then(|()| sockopt::set_tcp_keepcnt(&self.fd, KEEPALIVE_COUNT));
+        match tuned {
+            // Sandboxes that emulate Linux do not all have these: their own numbers will do.
+            Ok(()) | Err(Errno::NOPROTOOPT) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
     /// The peer's IP address, an IPv4 address that came through an IPv6 socket as IPv4; none for a
     /// Unix socket.
     pub(crate) fn peer_ip(&self) -> Option<String> {
@@ -179,7 +206,6 @@ mod tests {
     use std::net::{TcpListener, TcpStream, UdpSocket};
     use std::os::unix::net::{UnixDatagram, UnixStream};
     use std::sync::Arc;
-    use std::time::Duration;
 
     const LONG: Duration = Duration::from_secs(5);
 
@@ -286,7 +312,7 @@ mod tests {
     #[test]
     fn ipv4_through_an_ipv6_socket_is_an_ipv4_address() {
         let (ours, _peer) = UnixStream::pair().unwrap();
-        let socket = Socket::dialled(ours.into(), "[::ffff:192.0.2.1]:80".parse().unwrap());
+        let socket = Socket::connected(ours.into(), "[::ffff:192.0.2.1]:80".parse().ok());
         assert_eq!(socket.peer_ip().as_deref(), Some("192.0.2.1"));
     }
 
@@ -377,6 +403,26 @@ mod tests {
             rustix::net::send(&ours, b"x", SendFlags::empty()).unwrap_err();
             assert!(kernel::has_signal("SigPnd", libc::SIGPIPE));
         });
+    }
+
+    #[test]
+    fn keepalive_asks_after_a_minute_of_silence_and_gives_up_after_another() {
+        let (ours, _peer) = tcp_pair();
+        let socket = adopted(ours);
+        assert!(!sockopt::socket_keepalive(&socket).unwrap());
+        socket.set_keepalive().unwrap();
+        assert!(sockopt::socket_keepalive(&socket).unwrap());
+        assert_eq!(sockopt::tcp_keepidle(&socket).unwrap(), Duration::from_secs(60));
+        assert_eq!(sockopt::tcp_keepintvl(&socket).unwrap(), Duration::from_secs(15));
+        assert_eq!(sockopt::tcp_keepcnt(&socket).unwrap(), 4);
+    }
+
+    #[test]
+    fn a_unix_socket_needs_no_keepalive() {
+        let (ours, _peer) = UnixStream::pair().unwrap();
+        let socket = adopted(ours);
+        socket.set_keepalive().unwrap();
+        assert!(!sockopt::socket_keepalive(&socket).unwrap());
     }
 
     #[test]

@@ -3,10 +3,8 @@
 //! Rule: the two users may be two threads, each with a clone of its own; at most one reads and at
 //! most one writes. A shutdown may come from a third.
 //!
-//! Plain for now. TLS fits in behind the same methods: its state sits behind a lock with two memory
-//! buffers, bytes off the socket and bytes for it. A read takes bytes from the socket without the
-//! lock, then decrypts under it; a write encrypts under it, then sends without. The lock is so held
-//! for work in memory alone, never while a socket blocks, and neither user can hold up the other.
+//! What is written under TLS counts as written once it is encrypted; `backlog` is what of it the socket has not
+//! taken yet. A plain connection has none.
 
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -14,58 +12,125 @@ use std::sync::Arc;
 
 use super::socket::Socket;
 use super::sys;
+use super::tls::Tls;
 
 /// See the top of this file. Clones are the same connection; the last one dropped closes it.
 #[derive(Debug, Clone)]
 pub(crate) struct Wire {
-    socket: Arc<Socket>,
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    socket: Socket,
+    tls: Option<Tls>,
 }
 
 impl Wire {
     /// A connection without encryption.
     pub(crate) fn plain(socket: Socket) -> Wire {
-        Wire { socket: Arc::new(socket) }
+        Wire { inner: Arc::new(Inner { socket, tls: None }) }
+    }
+
+    /// A connection under TLS.
+    pub(super) fn tls(socket: Socket, tls: Tls) -> Wire {
+        Wire { inner: Arc::new(Inner { socket, tls: Some(tls) }) }
+    }
+
+    fn parts(&self) -> (&Socket, Option<&Tls>) {
+        (&self.inner.socket, self.inner.tls.as_ref())
+    }
+
+    /// The connection without its cover, of a plain one that nobody else has.
+    pub(crate) fn into_socket(self) -> Option<Socket> {
+        Arc::into_inner(self.inner).filter(|inner| inner.tls.is_none()).map(|inner| inner.socket)
+    }
+
+    /// Whether it is encrypted.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.inner.tls.is_some()
     }
 
     /// Blocks until there is something; 0 is the end.
     pub(crate) fn recv(&self, buf: &mut [u8]) -> io::Result<usize> {
-        self.socket.recv(buf)
+        match self.parts() {
+            (socket, None) => socket.recv(buf),
+            (socket, Some(tls)) => tls.recv(socket, buf),
+        }
     }
 
     /// What is there; [`io::ErrorKind::WouldBlock`] when nothing is, 0 is the end.
     pub(crate) fn try_recv(&self, buf: &mut [u8]) -> io::Result<usize> {
-        self.socket.try_recv(buf)
+        match self.parts() {
+            (socket, None) => socket.try_recv(buf),
+            (socket, Some(tls)) => tls.try_recv(socket, buf),
+        }
+    }
+
+    /// Whether there may be something to read that no wait for the descriptor will tell of.
+    pub(crate) fn has_input(&self) -> bool {
+        self.inner.tls.as_ref().is_some_and(Tls::has_input)
     }
 
     /// As much as fits now, in order; [`io::ErrorKind::WouldBlock`] when nothing does.
     pub(crate) fn try_send(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.socket.try_send(parts)
+        match self.parts() {
+            (socket, None) => socket.try_send(parts),
+            (socket, Some(tls)) => tls.try_send(socket, parts),
+        }
     }
 
-    /// Blocks until [`try_send`](Wire::try_send) has something to say.
+    /// Blocks until [`try_send`](Wire::try_send) or [`flush`](Wire::flush) has something to say.
     pub(crate) fn wait_writable(&self) -> io::Result<()> {
-        self.socket.wait_writable()
+        match self.parts() {
+            (socket, None) => socket.wait_writable(),
+            (socket, Some(tls)) => tls.wait_writable(socket),
+        }
+    }
+
+    /// Whether a write waits for a read to come first, not for room: TLS 1.2 is being renegotiated.
+    pub(crate) fn is_held(&self) -> bool {
+        self.inner.tls.as_ref().is_some_and(Tls::is_held)
+    }
+
+    /// Whether bytes wait that only a [`flush`](Wire::flush) or a later write will send.
+    pub(crate) fn has_backlog(&self) -> bool {
+        self.inner.tls.as_ref().is_some_and(Tls::has_backlog)
+    }
+
+    /// Sends the backlog as far as it fits now; says how many bytes that was.
+    pub(crate) fn flush(&self) -> io::Result<usize> {
+        match self.parts() {
+            (_, None) => Ok(0),
+            (socket, Some(tls)) => tls.flush(socket),
+        }
     }
 
     /// Bytes that were taken from us and have not reached the peer's system; falling while a slow peer reads.
     pub(crate) fn unacknowledged(&self) -> Option<u64> {
-        sys::unacknowledged(self.socket.as_fd())
+        sys::unacknowledged(self.inner.socket.as_fd())
     }
 
-    /// Tells the peer that nothing more comes.
+    /// Tells the peer that nothing more comes; behind the backlog, if there is one.
     pub(crate) fn shutdown_write(&self) -> io::Result<()> {
-        self.socket.shutdown_write()
+        match self.parts() {
+            (socket, None) => socket.shutdown_write(),
+            (socket, Some(tls)) => tls.shutdown_write(socket),
+        }
     }
 
     /// Ends both ways and wakes whoever blocks on this.
     pub(crate) fn shutdown_both(&self) -> io::Result<()> {
-        self.socket.shutdown_both()
+        match self.parts() {
+            (socket, None) => socket.shutdown_both(),
+            (socket, Some(tls)) => tls.shutdown_both(socket),
+        }
     }
 }
 
 impl AsFd for Wire {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+        self.inner.socket.as_fd()
     }
 }
 

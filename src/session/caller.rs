@@ -13,6 +13,7 @@ use super::control::{Control, Watcher};
 use super::farewell::farewell;
 use super::hook;
 use super::slow::SendQueue;
+use super::urgency::Urgency;
 use crate::config::Config;
 use crate::error::Result;
 use crate::io::{wait, Events, Waker, Wire};
@@ -100,7 +101,7 @@ impl Caller<'_, '_> {
             self.obey();
             Side::BOTH.iter().for_each(|&side| self.go_on(side));
             self.keep_time();
-            if self.cut || self.engine.is_over() {
+            if self.cut || self.is_over() {
                 return Ok(());
             }
             let [client, upstream, woken] = self.wait()?;
@@ -111,7 +112,7 @@ impl Caller<'_, '_> {
                 if events.writable {
                     self.write(side);
                 }
-                if events.readable {
+                if events.readable || self.wires.get(side).has_input() {
                     self.read(side);
                 }
             }
@@ -122,7 +123,7 @@ impl Caller<'_, '_> {
         let watched = |side| {
             let events = Events {
                 readable: self.engine.wants_input(side) && !*self.left.get(side),
-                writable: self.engine.has_output(side),
+                writable: self.wants_room(side),
                 hang_up: false,
             };
             (self.wires.get(side).as_fd(), events)
@@ -134,9 +135,28 @@ impl Caller<'_, '_> {
         wait([watched(Side::Client), watched(Side::Upstream), waker], until)
     }
 
-    /// Whether frames were left for which there is room now: the other side may have read in between.
+    /// Whether something can be done that no descriptor will tell of: frames were left for which there is room now, as
+    /// the other side may have read in between, or a read has left something in memory.
     fn may_go_on(&self) -> bool {
-        Side::BOTH.iter().any(|&from| *self.left.get(from) && !self.engine.has_output(from.other()))
+        Side::BOTH.iter().any(|&from| match *self.left.get(from) {
+            true => !self.engine.has_output(from.other()),
+            false => self.engine.wants_input(from) && self.wires.get(from).has_input(),
+        })
+    }
+
+    /// Whether bytes wait for `to`, in the engine or under TLS.
+    fn has_output(&self, to: Side) -> bool {
+        self.engine.has_output(to) || self.wires.get(to).has_backlog()
+    }
+
+    /// Whether to wait for room; a write that waits for a read does not.
+    fn wants_room(&self, to: Side) -> bool {
+        let wire = self.wires.get(to);
+        wire.has_backlog() || (self.engine.has_output(to) && !wire.is_held())
+    }
+
+    fn is_over(&self) -> bool {
+        self.engine.is_over() && !Side::BOTH.iter().any(|&side| self.has_output(side))
     }
 
     fn read(&mut self, from: Side) {
@@ -165,7 +185,7 @@ impl Caller<'_, '_> {
 
     /// Every frame that one read brought, then one write; more only where a hook makes more of them than was read.
     fn relay(&mut self, from: Side) {
-        self.heed_stop();
+        self.heed();
         let began = self.now();
         *self.left.get_mut(from) = false;
         while !*self.left.get(from) && self.engine.poll(from) {
@@ -175,7 +195,7 @@ impl Caller<'_, '_> {
             };
             self.take_mail(from.other());
             self.engine.resolve(from, verdict);
-            self.heed_stop();
+            self.heed();
             if self.engine.directions.get(from).is_full() {
                 self.write(from.other());
                 *self.left.get_mut(from) = self.engine.has_output(from.other());
@@ -200,12 +220,19 @@ impl Caller<'_, '_> {
                 Err(_) => self.engine.output_failed(to),
             }
         }
+        if self.wires.get(to).has_backlog() {
+            match self.wires.get(to).flush() {
+                Ok(sent) => *self.moved.get_mut(to) |= sent > 0,
+                Err(_) => self.engine.output_failed(to),
+            }
+        }
         self.finish(to);
     }
 
     /// Everything is out: our half of the connection may be over.
     fn finish(&mut self, side: Side) {
-        if self.engine.wants_fin(side) && !std::mem::replace(self.finished.get_mut(side), true) {
+        let is_out = self.engine.wants_fin(side) && !self.wires.get(side).has_backlog();
+        if is_out && !std::mem::replace(self.finished.get_mut(side), true) {
             let wire = *self.wires.get(side);
             let _ = match self.engine.outboxes.get(side).closing().is_over(side) {
                 true => wire.shutdown_both(),
@@ -214,19 +241,33 @@ impl Caller<'_, '_> {
         }
     }
 
-    fn heed_stop(&mut self) {
-        if !self.control.is_stopping() || self.engine.cause().is_some() {
+    /// Ends what the host wants ended, if it may end here.
+    fn heed(&mut self) {
+        let urgency = self.control.urgency();
+        if urgency == Urgency::None || self.engine.cause().is_some() {
             return;
         }
-        if let Some(close) = self.control.stop_requested() {
+        if urgency == Urgency::Drain {
+            self.engine.drain();
+            if !self.engine.is_drained() {
+                return;
+            }
+            Side::BOTH.iter().for_each(|&side| {
+                self.take_mail(side);
+            });
+        }
+        if let Some(close) = self.control.end_requested() {
             self.engine.end(Cause::Stopped(close));
         }
     }
 
     fn obey(&mut self) {
-        self.heed_stop();
+        self.heed();
         Side::BOTH.iter().for_each(|&side| self.control.mail(side).hear());
         Side::BOTH.iter().for_each(|&side| self.push(side));
+        if self.control.urgency() == Urgency::Abort {
+            self.cut();
+        }
     }
 
     /// Writes what waits, then frames of the host's. While a connection takes nothing, those stay in their queue,
@@ -256,7 +297,7 @@ impl Caller<'_, '_> {
     fn keep_time(&mut self) {
         let now = self.now();
         for side in Side::BOTH {
-            let waiting = self.engine.has_output(side);
+            let waiting = self.has_output(side);
             let wrote = std::mem::take(self.moved.get_mut(side));
             let drains = waiting && self.queues.get_mut(side).moves(self.wires.get(side));
             self.timers.note_output(side, waiting, wrote || drains, now);
@@ -302,10 +343,16 @@ impl Caller<'_, '_> {
         }
         Side::BOTH.iter().for_each(|&side| self.write(side));
         if self.cut {
-            Side::BOTH.iter().for_each(|&side| {
-                let _ = self.wires.get(side).shutdown_both();
-            });
+            self.cut();
         }
+    }
+
+    /// Ends both connections, and with them the session.
+    fn cut(&mut self) {
+        self.cut = true;
+        Side::BOTH.iter().for_each(|&side| {
+            let _ = self.wires.get(side).shutdown_both();
+        });
     }
 
     fn now(&self) -> u64 {

@@ -50,6 +50,11 @@ impl Client {
         Client { progress: Progress::Upgraded(early), ..self }
     }
 
+    /// A connection that a listener of ours has accepted.
+    pub(crate) fn accepted(socket: Socket) -> Client {
+        Client::of(Handed::Checked(socket))
+    }
+
     pub(crate) fn into_parts(self) -> Result<(Socket, Progress)> {
         let socket = match self.socket {
             Handed::Descriptor(fd) => Socket::adopt(fd)?,

@@ -6,18 +6,19 @@
 
 use std::io::{ErrorKind as IoError, IoSlice};
 use std::os::fd::AsFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tungstenite::handshake::client::generate_key;
 
 use super::control::Control;
+use super::dialling;
 use super::patience::{Interrupt, Patience, Watched};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Fault, Result};
-use crate::io::{Dial, Dialled, Events, Resolve, Wire};
+use crate::io::{tls_failure, Events, Wire};
 use crate::ws::engine::Engine;
 use crate::ws::frame::Side;
-use crate::ws::handshake::{Answer, ClientRequest, Refusal, UpgradeOptions};
+use crate::ws::handshake::{Answer, ClientRequest, HeaderRules, Headers, Refusal, UpgradeOptions};
 use crate::ws::url::Url;
 
 /// How long a refused client may take to read its answer before the connection is closed under it.
@@ -42,20 +43,24 @@ impl From<Error> for Failure {
 pub(crate) struct Upgraded {
     pub(crate) wire: Wire,
     pub(crate) protocol: Option<String>,
+    /// Of its answer, for the client.
+    pub(crate) headers: Headers,
 }
 
 /// What the upstream may know of the client.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 pub(crate) struct Asking<'a> {
     pub(crate) request: Option<&'a ClientRequest>,
+    /// What the handshake hook has changed.
+    pub(crate) rules: &'a HeaderRules,
     pub(crate) wire: Option<&'a Wire>,
     pub(crate) peer: Option<&'a str>,
 }
 
 /// One half of a connect.
 pub(crate) struct Connector<'a> {
-    config: &'a Config,
-    patience: Patience<'a>,
+    pub(super) config: &'a Config,
+    pub(super) patience: Patience<'a>,
 }
 
 impl<'a> Connector<'a> {
@@ -83,16 +88,24 @@ impl<'a> Connector<'a> {
             if let Some(request) = request {
                 return Ok(request);
             }
-            let waited = self.patience.wait((wire.as_fd(), Events::READABLE));
-            waited.map_err(|interrupt| match interrupt {
-                Interrupt::Late => Failure::Refusal(Refusal::request_timeout()),
-                Interrupt::Stopped => Failure::Refusal(Refusal::unavailable(stopped())),
-                Interrupt::System(error) => Failure::from(error),
-            })?;
+            self.wait_readable(wire)?;
             if !read_some(wire, engine, Side::Client).map_err(client_lost)? {
                 return Err(Failure::Lost(client_left("before its request was complete")));
             }
         }
+    }
+
+    /// Waits for more of the request.
+    fn wait_readable(&self, wire: &Wire) -> Result<(), Failure> {
+        if wire.has_input() {
+            return Ok(());
+        }
+        let waited = self.patience.wait((wire.as_fd(), Events::READABLE));
+        waited.map(|_| ()).map_err(|interrupt| match interrupt {
+            Interrupt::Late => Failure::Refusal(Refusal::request_timeout()),
+            Interrupt::Stopped => Failure::Refusal(Refusal::unavailable(stopped())),
+            Interrupt::System(error) => Failure::from(error),
+        })
     }
 
     /// Dials the upstream and asks it for an upgrade. Frames that come with its answer stay in the engine.
@@ -102,20 +115,25 @@ impl<'a> Connector<'a> {
         asking: Asking<'_>,
         engine: &mut Engine,
     ) -> Result<Upgraded, Failure> {
+        if self.patience.is_over() {
+            return Err(Failure::Refusal(Refusal::unavailable(stopped()))); // nobody is even dialled
+        }
         let wire = self.dial(url, asking.wire)?;
         let options = UpgradeOptions {
             rules: &self.config.headers,
             protocols: &self.config.protocols,
+            request_rules: Some(asking.rules),
             forwarded: self.config.forwarded,
             peer: asking.peer,
-            client_secure: false,
+            client_secure: asking.wire.is_some_and(Wire::is_secure),
         };
         engine.ask_upstream(url, asking.request, &options, &generate_key());
         let answer = self.ask(&wire, asking.wire, engine);
         if answer.is_err() {
             let _ = wire.shutdown_both(); // never used again: a refused upgrade ends the connection
         }
-        Ok(Upgraded { protocol: answer?, wire })
+        let (protocol, headers) = answer?;
+        Ok(Upgraded { wire, protocol, headers })
     }
 
     /// Sends the client what the engine has queued for it.
@@ -128,21 +146,18 @@ impl<'a> Connector<'a> {
     }
 
     fn dial(&self, url: &Url, client: Option<&Wire>) -> Result<Wire, Failure> {
-        let resolve = Resolve::start(url.host(), url.port(), &self.patience.waker)?;
-        let addresses = loop {
-            match resolve.answer() {
-                Some(answer) => break answer.map_err(bad_gateway)?,
-                None => self.wait_upstream(self.patience.nothing(), client)?,
+        let wait =
+            |several: &[Watched<'_>], until| self.wait_upstream_until(several, client, until);
+        let waker = &self.patience.waker;
+        let socket = match (url.unix_path(), &self.config.http_proxy) {
+            (Some(path), _) => dialling::dial_unix(path, wait)?,
+            (None, None) => dialling::dial(url.host(), url.port(), waker, wait)?,
+            (None, Some(proxy)) => {
+                let socket = dialling::dial(proxy.host(), proxy.port(), waker, wait)?;
+                self.tunnel(url, proxy, socket, client)?
             }
         };
-        let mut dial = Dial::start(url.host(), url.port(), addresses).map_err(bad_gateway)?;
-        loop {
-            self.wait_upstream((dial.as_fd(), Events::WRITABLE), client)?;
-            match dial.advance().map_err(bad_gateway)? {
-                Dialled::Connected(socket) => return Ok(Wire::plain(socket)),
-                Dialled::Pending(next) => dial = next,
-            }
-        }
+        self.secure_upstream(url, socket, client)
     }
 
     fn ask(
@@ -150,34 +165,60 @@ impl<'a> Connector<'a> {
         wire: &Wire,
         client: Option<&Wire>,
         engine: &mut Engine,
-    ) -> Result<Option<String>, Failure> {
+    ) -> Result<(Option<String>, Headers), Failure> {
         let request = engine.outboxes.upstream.take_pending();
-        self.write_all(wire, &request, Some(client))?;
+        if let Err(lost) = self.write_all(wire, &request, Some(client)) {
+            return Err(alert(wire, engine).unwrap_or(lost));
+        }
         let mut eof = false;
         loop {
             match engine.poll_answer(eof).map_err(bad_gateway)? {
                 Answer::NeedMore => {}
                 Answer::Refused(refusal) => return Err(Failure::Refusal(refusal)),
-                Answer::Open { protocol, .. } => return Ok(protocol),
+                Answer::Open { protocol, headers, .. } => return Ok((protocol, headers)),
             }
-            let waited = self.wait_upstream((wire.as_fd(), Events::READABLE), client);
+            let waited = match wire.has_input() {
+                true => Ok(()),
+                false => self.wait_upstream((wire.as_fd(), Events::READABLE), client),
+            };
             if let Err(Failure::Refusal(late)) = waited {
                 // A refusal whose body is still coming is worth more than "too slow".
                 return Err(Failure::Refusal(engine.give_up_answer().unwrap_or(late)));
             }
             waited?;
-            eof = !read_some(wire, engine, Side::Upstream).map_err(upstream_lost)?;
+            eof = match read_some(wire, engine, Side::Upstream) {
+                Ok(more) => !more,
+                // The same of a connection that breaks under its body.
+                Err(error) => {
+                    let refusal = engine.give_up_answer().map(Failure::Refusal);
+                    return Err(refusal.unwrap_or_else(|| upstream_lost(error)));
+                }
+            };
         }
     }
 
     /// Waits for the upstream, or the waker, while the client is watched for its leaving.
-    fn wait_upstream(&self, upstream: Watched<'_>, client: Option<&Wire>) -> Result<(), Failure> {
+    pub(super) fn wait_upstream(
+        &self,
+        upstream: Watched<'_>,
+        client: Option<&Wire>,
+    ) -> Result<(), Failure> {
+        self.wait_upstream_until(&[upstream], client, None)
+    }
+
+    /// The same for any of several sockets, and no longer than until then.
+    fn wait_upstream_until(
+        &self,
+        upstream: &[Watched<'_>],
+        client: Option<&Wire>,
+        until: Option<Instant>,
+    ) -> Result<(), Failure> {
         let client = match client {
             Some(wire) => (wire.as_fd(), Events::HANG_UP),
             None => self.patience.nothing(),
         };
-        match self.patience.wait_for_both(upstream, client) {
-            Ok([_, client]) if client.hang_up => {
+        match self.patience.wait_until(&[upstream, &[client]].concat(), until) {
+            Ok(came) if came.last().is_some_and(|client| client.hang_up) => {
                 Err(Failure::Lost(client_left("while the upstream was asked")))
             }
             Ok(_) => Ok(()),
@@ -190,24 +231,35 @@ impl<'a> Connector<'a> {
     }
 
     /// Writes to the upstream (`watched` is the client, if there is one) or, without `watched`, to the client.
-    fn write_all(
+    pub(super) fn write_all(
         &self,
         wire: &Wire,
         mut bytes: &[u8],
         watched: Option<Option<&Wire>>,
     ) -> Result<(), Failure> {
-        while !bytes.is_empty() {
-            match wire.try_send(&[IoSlice::new(bytes)]) {
+        loop {
+            let sent = match bytes.is_empty() {
+                true => wire.flush().map(|_| 0),
+                false => wire.try_send(&[IoSlice::new(bytes)]),
+            };
+            match sent {
                 Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
-                Err(error) if error.kind() == IoError::WouldBlock => match watched {
-                    Some(client) => self.wait_upstream((wire.as_fd(), Events::WRITABLE), client)?,
-                    None => self.wait_client_writable(wire)?,
-                },
+                Err(error) if error.kind() == IoError::WouldBlock => {}
                 Err(error) if watched.is_some() => return Err(upstream_lost(error)),
                 Err(error) => return Err(client_lost(error)),
             }
+            if bytes.is_empty() && !wire.has_backlog() {
+                return Ok(());
+            }
+            self.wait_writable(wire, watched)?;
         }
-        Ok(())
+    }
+
+    fn wait_writable(&self, wire: &Wire, watched: Option<Option<&Wire>>) -> Result<(), Failure> {
+        match watched {
+            Some(client) => self.wait_upstream((wire.as_fd(), Events::WRITABLE), client),
+            None => self.wait_client_writable(wire),
+        }
     }
 
     fn wait_client_writable(&self, wire: &Wire) -> Result<(), Failure> {
@@ -237,7 +289,7 @@ impl<'a> Connector<'a> {
     /// Closing a socket with bytes unread would destroy the answer on its way (RFC 9112 section 9.6).
     fn read_to_end(&self, wire: &Wire) {
         let mut unread = vec![0; 16 * 1024];
-        while self.patience.wait((wire.as_fd(), Events::READABLE)).is_ok() {
+        while wire.has_input() || self.patience.wait((wire.as_fd(), Events::READABLE)).is_ok() {
             match wire.try_recv(&mut unread) {
                 Ok(0) => return,
                 Err(error) if error.kind() != IoError::WouldBlock => return,
@@ -252,7 +304,8 @@ impl<'a> Connector<'a> {
     }
 }
 
-/// Reads what is there; `false` at the end of the stream.
+/// Reads what is there; `false` at the end of the stream. Under TLS one without a close_notify is as good: heads say
+/// themselves where they end, and whoever ends a body by it cannot be asked for more (RFC 9112 section 9.8).
 fn read_some(wire: &Wire, engine: &mut Engine, from: Side) -> std::io::Result<bool> {
     match wire.try_recv(engine.space(from)) {
         Ok(count) => {
@@ -260,11 +313,19 @@ fn read_some(wire: &Wire, engine: &mut Engine, from: Side) -> std::io::Result<bo
             Ok(count > 0)
         }
         Err(error) if error.kind() == IoError::WouldBlock => Ok(true),
+        Err(error) if error.kind() == IoError::UnexpectedEof => Ok(false),
         Err(error) => Err(error),
     }
 }
 
-fn bad_gateway(error: Error) -> Failure {
+/// What the upstream has said before it closed the connection under our request: under TLS 1.3 it looks at our
+/// certificate when the handshake is over for us.
+fn alert(wire: &Wire, engine: &mut Engine) -> Option<Failure> {
+    let error = wire.try_recv(engine.space(Side::Upstream)).err()?;
+    tls_failure(&error, Fault::Upstream).map(bad_gateway)
+}
+
+pub(super) fn bad_gateway(error: Error) -> Failure {
     Failure::Refusal(Refusal::bad_gateway(error))
 }
 
@@ -273,15 +334,21 @@ fn client_left(when: &str) -> Error {
 }
 
 fn client_lost(error: std::io::Error) -> Failure {
+    if let Some(error) = tls_failure(&error, Fault::Client) {
+        return Failure::Lost(error);
+    }
     let words = format!("lost during the handshake: {error}");
     Failure::Lost(Error::new(ErrorKind::Gone, Fault::Client, words))
 }
 
-fn upstream_lost(error: std::io::Error) -> Failure {
+pub(super) fn upstream_lost(error: std::io::Error) -> Failure {
+    if let Some(error) = tls_failure(&error, Fault::Upstream) {
+        return bad_gateway(error);
+    }
     let words = format!("lost during the handshake: {error}");
     bad_gateway(Error::new(ErrorKind::Unreachable, Fault::Upstream, words))
 }
 
-fn stopped() -> Error {
+pub(super) fn stopped() -> Error {
     Error::new(ErrorKind::Stopped, Fault::Host, "stopped during the handshake")
 }

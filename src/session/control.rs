@@ -1,4 +1,4 @@
-//! What other threads may ask of a session, and hear of it: stop, frames of the host's, counters.
+//! What other threads may ask of a session, and hear of it: the end, frames of the host's, counters.
 //!
 //! Rules: nothing here blocks for longer than it takes to copy a frame. Frames of the host's wait in a bounded
 //! queue per side; who delivers them keeps their order, lets control frames overtake data frames that wait for
@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crossbeam_channel::Sender;
 use parking_lot::Mutex;
 
+use super::urgency::{EndRequest, Urgency};
 use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::io::Waker;
 use crate::ws::close::Close;
@@ -22,7 +23,7 @@ use crate::ws::stats::{SideStats, Stats};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Event {
     /// The host asks for the end.
-    Stop,
+    End,
     /// The host has queued a frame for this side.
     Mail(Side),
     /// A close frame has passed somewhere, or bytes are left that somebody must write.
@@ -45,8 +46,7 @@ pub(crate) enum Watcher {
 /// The part of a session that any thread may touch.
 #[derive(Debug)]
 pub(crate) struct Control {
-    stop: Mutex<Option<Close>>,
-    stopping: AtomicBool,
+    end: EndRequest,
     watcher: Mutex<Watcher>,
     open: AtomicBool,
     mail: PerSide<Mailbox>,
@@ -56,8 +56,7 @@ pub(crate) struct Control {
 impl Control {
     pub(crate) fn new(send_queue: usize) -> Self {
         Control {
-            stop: Mutex::new(None),
-            stopping: AtomicBool::new(false),
+            end: EndRequest::none(),
             watcher: Mutex::new(Watcher::Nobody),
             open: AtomicBool::new(false),
             mail: PerSide::from_fn(|_| Mailbox::new(send_queue)),
@@ -65,21 +64,21 @@ impl Control {
         }
     }
 
-    /// Asks for the end; the first request counts.
-    pub(crate) fn stop(&self, close: Close) {
-        self.stop.lock().get_or_insert(close);
-        self.stopping.store(true, Ordering::Release);
-        self.wake(Event::Stop);
+    /// Asks for the end, this soon.
+    pub(crate) fn end(&self, urgency: Urgency, close: Close) {
+        if self.end.raise(urgency, close) {
+            self.wake(Event::End);
+        }
     }
 
-    /// Whether the end was asked for. Cheap: once per frame.
-    pub(crate) fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Acquire)
+    /// How soon the end was asked for. Cheap: once per frame.
+    pub(crate) fn urgency(&self) -> Urgency {
+        self.end.urgency()
     }
 
-    /// What was asked for.
-    pub(crate) fn stop_requested(&self) -> Option<Close> {
-        self.stop.lock().clone()
+    /// With which close frame it was asked for.
+    pub(crate) fn end_requested(&self) -> Option<Close> {
+        self.end.close()
     }
 
     /// From now on `watcher` is woken.

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
+use crate::ws::handshake::{Admission, Handshake};
 use crate::ws::verdict::{Frame, Verdict};
 
 /// Asks the hook about a frame.
@@ -10,6 +11,17 @@ pub(crate) fn ask(hook: impl FnOnce(&mut Frame<'_>) -> Verdict, frame: &mut Fram
     // Unwind safety: after a panic the hook is not called again, and the frame is not sent.
     catch_unwind(AssertUnwindSafe(|| hook(frame))).unwrap_or_else(|panic| {
         Verdict::Failed(format!("the hook panicked: {}", words(panic.as_ref())))
+    })
+}
+
+/// Asks the handshake hook about a client.
+pub(crate) fn admit(
+    hook: impl FnOnce(&mut Handshake<'_>) -> Admission,
+    handshake: &mut Handshake<'_>,
+) -> Admission {
+    // Unwind safety: after a panic nothing that the hook has changed is used.
+    catch_unwind(AssertUnwindSafe(|| hook(handshake))).unwrap_or_else(|panic| {
+        Admission::Failed(format!("the handshake hook panicked: {}", words(panic.as_ref())))
     })
 }
 

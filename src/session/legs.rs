@@ -8,7 +8,7 @@ use crate::io::Wire;
 use crate::ws::ending::Cause;
 use crate::ws::engine::Engine;
 use crate::ws::frame::Side;
-use crate::ws::handshake::{ClientRequest, Refusal};
+use crate::ws::handshake::{ClientRequest, Headers, Plan, Refusal};
 
 /// What there is before `execute`.
 #[derive(Debug)]
@@ -19,12 +19,24 @@ pub(super) struct Legs {
     pub(super) request: Option<ClientRequest>,
     /// The client's IP address.
     pub(super) peer: Option<String>,
+    /// What the handshake hook has changed.
+    pub(super) plan: Plan,
+    /// What the upstream's answer had for the client.
+    pub(super) answer_headers: Headers,
 }
 
 impl Legs {
     /// Neither is there.
     pub(super) fn new(engine: Engine) -> Self {
-        Legs { engine, client: None, upstream: None, request: None, peer: None }
+        Legs {
+            engine,
+            client: None,
+            upstream: None,
+            request: None,
+            peer: None,
+            plan: Plan::default(),
+            answer_headers: Headers::default(),
+        }
     }
 
     /// Answers a client that still waits for an answer, and lets it read that.

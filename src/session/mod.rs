@@ -6,10 +6,16 @@
 //! | `client` | the three ways to hand over a client |
 //! | `legs` | both connections before `execute` |
 //! | `connect`, `patience` | both opening handshakes, and waiting in them |
+//! | `opening` | what `connect` does, step by step |
+//! | `securing` | TLS on either leg |
+//! | `tunnelling` | the way through an HTTP proxy |
+//! | `dialling` | reaching the upstream: names, several addresses |
 //! | `threads`, `port`, `supervisor` | the threaded session: two relaying threads, the way to a side, the watch |
 //! | `caller` | the session on the caller's thread |
 //! | `slow` | telling a slow reader from one that has stopped |
-//! | `control` | stop, frames of the host's and counters, from any thread |
+//! | `control` | drain, stop, abort, frames of the host's and counters, from any thread |
+//! | `deadline` | a moment by which something is to be over |
+//! | `urgency` | how the host asks for the end, and how soon |
 //! | `hook` | calling the hook |
 //! | `farewell` | last words without a driver |
 
@@ -17,15 +23,22 @@ mod caller;
 mod client;
 mod connect;
 mod control;
+mod deadline;
+mod dialling;
 mod farewell;
 mod hook;
 mod legs;
+mod opening;
 mod patience;
 mod port;
 mod proxy;
+mod securing;
 mod slow;
 mod supervisor;
 mod threads;
+mod tunnelling;
+mod urgency;
 
 pub use client::Client;
+pub(crate) use deadline::Deadline;
 pub use proxy::Proxy;

@@ -1,20 +1,20 @@
-//! Waiting during a handshake: for two descriptors at most, until a deadline, and never past `stop`.
+//! Waiting during a handshake: for a few descriptors, until a deadline, and never past `stop` or `abort`.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::control::{Control, Watcher};
+use super::deadline::Deadline;
+use super::urgency::Urgency;
 use crate::error::{Error, Result};
-use crate::io::{wait, Events, Waker};
-
-/// A descriptor and what to wait for on it.
-pub(crate) type Watched<'a> = (BorrowedFd<'a>, Events);
+pub(crate) use crate::io::Watched;
+use crate::io::{wait, wait_for_any, Events, Waker};
 
 /// What ended a wait early.
 #[derive(Debug)]
 pub(crate) enum Interrupt {
-    /// `stop` was called.
+    /// `stop` or `abort` was called.
     Stopped,
     /// The deadline has passed.
     Late,
@@ -26,8 +26,9 @@ pub(crate) enum Interrupt {
 pub(crate) struct Patience<'a> {
     control: &'a Control,
     pub(crate) waker: Arc<Waker>,
-    deadline: Instant,
-    heeds_stop: bool,
+    deadline: Deadline,
+    /// Less urgent requests for the end are not heeded.
+    heeds: Urgency,
 }
 
 impl<'a> Patience<'a> {
@@ -35,17 +36,17 @@ impl<'a> Patience<'a> {
     pub(crate) fn start(control: &'a Control, period: Duration) -> Result<Self> {
         let waker = Arc::new(Waker::new()?);
         control.watch(Watcher::Poll(Arc::clone(&waker)));
-        Ok(Patience { control, waker, deadline: deadline_in(period), heeds_stop: true })
+        Ok(Patience { control, waker, deadline: Deadline::after(period), heeds: Urgency::Stop })
     }
 
-    /// The same, which `stop` does not end.
+    /// The same, which `stop` does not end; `abort` does.
     pub(crate) fn deaf_to_stop(self) -> Self {
-        Patience { heeds_stop: false, ..self }
+        Patience { heeds: Urgency::Abort, ..self }
     }
 
-    /// Whether `stop` was called: then nothing is begun that needs no wait either.
+    /// Whether the end was asked for: then nothing is begun that needs no wait either.
     pub(crate) fn is_over(&self) -> bool {
-        self.heeds_stop && self.control.is_stopping()
+        self.control.urgency() >= self.heeds
     }
 
     /// Waits for one descriptor.
@@ -59,13 +60,7 @@ impl<'a> Patience<'a> {
         first: Watched<'_>,
         second: Watched<'_>,
     ) -> Result<[Events; 2], Interrupt> {
-        if self.is_over() {
-            return Err(Interrupt::Stopped);
-        }
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(Interrupt::Late);
-        }
+        let left = self.left()?;
         let woken = (self.waker.as_fd(), Events::READABLE);
         let [first, second, woken] =
             wait([first, second, woken], Some(left)).map_err(Interrupt::System)?;
@@ -75,14 +70,38 @@ impl<'a> Patience<'a> {
         Ok([first, second])
     }
 
+    /// Waits for any of several, which may be none, or until then; answers in their order.
+    pub(crate) fn wait_until(
+        &self,
+        watched: &[Watched<'_>],
+        until: Option<Instant>,
+    ) -> Result<Vec<Events>, Interrupt> {
+        let mut left = self.left()?;
+        if let Some(until) = until {
+            left = left.min(until.saturating_duration_since(Instant::now()));
+        }
+        let woken = (self.waker.as_fd(), Events::READABLE);
+        let mut came =
+            wait_for_any(&[watched, &[woken]].concat(), Some(left)).map_err(Interrupt::System)?;
+        if came.pop().is_some_and(|woken| woken.readable) {
+            self.waker.drain();
+        }
+        Ok(came)
+    }
+
+    /// The time until the deadline, if nothing has ended the waiting.
+    fn left(&self) -> Result<Duration, Interrupt> {
+        if self.is_over() {
+            return Err(Interrupt::Stopped);
+        }
+        match self.deadline.left() {
+            Duration::ZERO => Err(Interrupt::Late),
+            left => Ok(left),
+        }
+    }
+
     /// For a place in a wait that is not needed.
     pub(crate) fn nothing(&self) -> Watched<'_> {
         (self.waker.as_fd(), Events::NONE)
     }
-}
-
-/// Durations that no clock reaches are as good as a century.
-fn deadline_in(period: Duration) -> Instant {
-    const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
-    Instant::now() + period.min(CENTURY)
 }

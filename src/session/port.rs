@@ -4,6 +4,10 @@
 //! port while it works on a batch (`relaying`) and while it writes (`writing`). Others queue what they have in the
 //! outbox under the lock and, unless somebody is writing, send what fits without waiting; what is left is sent by
 //! the relaying thread after its batch, or by the supervisor. The lock is never held while anybody waits.
+//!
+//! A session drains when both ports are **held**: the last message that the relaying thread has made ready is whole,
+//! and it begins no other, since it reads the request to drain before each frame. Whoever is there first says so,
+//! under the lock: that thread when it comes to write, or else the supervisor.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,6 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 use super::control::{Control, Event as Wake};
+use super::urgency::Urgency;
 use crate::io::Wire;
 use crate::ws::close::Close;
 use crate::ws::closing::{Closing, Event};
@@ -43,9 +48,19 @@ struct Gate {
     outbox: Outbox,
     relaying: bool,
     writing: bool,
+    /// As of the last batch that was made ready.
     mid_message: bool,
+    held: bool,
     broken: bool,
     finished: bool,
+}
+
+impl Gate {
+    /// Whether this port is held, from now on for good.
+    fn hold(&mut self) -> bool {
+        self.held |= (self.writing || !self.relaying) && !self.mid_message;
+        self.held
+    }
 }
 
 impl<'a> Port<'a> {
@@ -59,6 +74,7 @@ impl<'a> Port<'a> {
                 relaying: false,
                 writing: false,
                 mid_message: false,
+                held: false,
                 broken: false,
                 finished: false,
             }),
@@ -87,7 +103,7 @@ impl<'a> Port<'a> {
     /// Whether bytes wait that only a later [`Port::push`] or batch will send.
     pub(crate) fn has_left_over(&self) -> bool {
         let gate = self.gate.lock();
-        !gate.writing && !gate.outbox.pending().is_empty()
+        !gate.writing && (!gate.outbox.pending().is_empty() || self.wire.has_backlog())
     }
 
     /// Whether bytes wait, and how many writes have succeeded.
@@ -138,6 +154,10 @@ impl<'a> Port<'a> {
                 direction.discard();
             }
             gate.writing = true;
+            gate.mid_message = direction.is_mid_message();
+            if self.control.urgency() == Urgency::Drain && !gate.held && gate.hold() {
+                self.control.wake(Wake::Look); // the last one, perhaps
+            }
             gate.outbox.take_pending()
         };
         let mut outcome = Ok(());
@@ -150,7 +170,6 @@ impl<'a> Port<'a> {
                 self.break_off(&mut gate);
                 direction.discard();
             }
-            gate.mid_message = direction.is_mid_message();
             self.take_mail(&mut gate);
             pending = gate.outbox.take_pending();
             if pending.is_empty() {
@@ -158,6 +177,17 @@ impl<'a> Port<'a> {
                 return self.finish(&mut gate);
             }
         }
+    }
+
+    /// While the session drains: whether nothing that was begun for this side is unfinished, nor will be.
+    pub(crate) fn hold(&self) -> bool {
+        let closed = self.is_closed();
+        closed || self.gate.lock().hold()
+    }
+
+    /// Queues the host's frames, before the close frame that is to come.
+    pub(crate) fn collect_mail(&self) {
+        self.take_mail(&mut self.gate.lock());
     }
 
     /// Queues a close frame unless one went before, and sends what can be sent.
@@ -212,6 +242,17 @@ impl<'a> Port<'a> {
         self.control.wake(Wake::Mail(self.side)); // the host is as fast as we are: let others in between
     }
 
+    /// The same as [`Port::cut`], but what waits is sent first as far as the connection takes it. `false` while
+    /// another thread is about to do so, which takes a moment.
+    pub(crate) fn cut_short(&self) -> bool {
+        let is_writing = self.gate.lock().writing;
+        if is_writing && !self.waiting.load(Ordering::Acquire) {
+            return false;
+        }
+        self.cut();
+        true
+    }
+
     /// Ends the connection both ways, which wakes every thread that waits for it.
     pub(crate) fn cut(&self) {
         let _ = self.wire.shutdown_both(); // already ended is as good
@@ -250,12 +291,18 @@ impl<'a> Port<'a> {
                 Err(_) => self.break_off(gate),
             }
         }
+        if !gate.writing && self.wire.has_backlog() {
+            match self.wire.flush() {
+                Ok(sent) => self.progress.fetch_add(u64::from(sent > 0), Ordering::AcqRel),
+                Err(_) => return self.break_off(gate),
+            };
+        }
         self.finish(gate);
     }
 
     /// Everything is out: our half of the connection may be over. See [`Closing::wants_fin`].
     fn finish(&self, gate: &mut Gate) {
-        if gate.writing || gate.finished || !gate.outbox.wants_fin() {
+        if gate.writing || gate.finished || !gate.outbox.wants_fin() || self.wire.has_backlog() {
             return;
         }
         gate.finished = true;
@@ -280,10 +327,7 @@ impl<'a> Port<'a> {
             let count = match self.wire.try_send(&parts) {
                 Ok(count) => count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.waiting.store(true, Ordering::Release);
-                    let waited = self.wire.wait_writable();
-                    self.waiting.store(false, Ordering::Release);
-                    waited?;
+                    self.wait()?;
                     continue;
                 }
                 Err(error) => return Err(error),
@@ -294,6 +338,19 @@ impl<'a> Port<'a> {
             pending = pending.get(of_pending..).unwrap_or_default();
             direction.wrote(count - of_pending);
         }
+        while self.wire.has_backlog() {
+            self.wait()?;
+            let sent = u64::from(self.wire.flush()? > 0);
+            self.progress.fetch_add(sent, Ordering::AcqRel);
+            self.relayed.fetch_add(sent, Ordering::AcqRel);
+        }
         Ok(())
+    }
+
+    fn wait(&self) -> io::Result<()> {
+        self.waiting.store(true, Ordering::Release);
+        let waited = self.wire.wait_writable();
+        self.waiting.store(false, Ordering::Release);
+        waited
     }
 }

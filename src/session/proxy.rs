@@ -10,39 +10,40 @@ use rand::rngs::SysRng;
 use rand::TryRng;
 
 use super::caller;
-use super::client::{Client, Progress};
-use super::connect::{Asking, Connector, Failure};
+use super::client::Client;
 use super::control::{Control, Watcher};
 use super::legs::Legs;
 use super::supervisor;
 use super::threads::SharedHook;
+use super::urgency::Urgency;
 use crate::config::{Config, Policy};
 use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::io::Wire;
 use crate::ws::close::Close;
 use crate::ws::engine::{Engine, Seeds};
 use crate::ws::frame::{Kind, PerSide, Side};
-use crate::ws::handshake::Refusal;
+use crate::ws::handshake::{Admission, Handshake};
 use crate::ws::stats::Stats;
 use crate::ws::url::Url;
 use crate::ws::verdict::{Frame, Verdict};
+use crate::ws::violation::AWAY;
 
 /// One session between a client and an upstream.
 ///
 /// All methods take `&self` and may be called from any thread; `connect`, its halves and `execute` one at a time.
 #[derive(Debug)]
 pub struct Proxy {
-    config: Arc<Config>,
-    control: Control,
+    pub(super) config: Arc<Config>,
+    pub(super) control: Control,
     stage: Mutex<Stage>,
-    outcome: Mutex<Outcome>,
+    pub(super) outcome: Mutex<Outcome>,
 }
 
 /// What the handshakes came to.
 #[derive(Debug, Default)]
-struct Outcome {
-    protocol: Option<String>,
-    status: Option<u16>,
+pub(super) struct Outcome {
+    pub(super) protocol: Option<String>,
+    pub(super) status: Option<u16>,
 }
 
 #[derive(Debug)]
@@ -69,8 +70,19 @@ impl Proxy {
     /// with its refusal, or with an error page. After an error the client's connection is closed and the session
     /// has ended.
     pub fn connect(&self, client: Client, url: &str) -> Result<()> {
+        self.connect_with(client, url, |_| Admission::Accept)
+    }
+
+    /// The same, with `hook` asked about the client's request before the upstream is: it may refuse the client, choose
+    /// another upstream, and change headers. It runs on this thread, once; not for a client that the host has
+    /// upgraded itself.
+    pub fn connect_with(
+        &self,
+        client: Client,
+        url: &str,
+        mut hook: impl FnMut(&mut Handshake<'_>) -> Admission,
+    ) -> Result<()> {
         let url = Url::parse(url)?;
-        check_scheme(&url)?;
         let mut opening = self.enter("connect", |opening| match opening {
             Legs { client: Some(_), .. } => Err(Error::state("the client is connected already")),
             Legs { upstream: Some(_), .. } => {
@@ -78,8 +90,8 @@ impl Proxy {
             }
             _ => Ok(()),
         })?;
-        let done = self.connect_both(&mut opening, client, &url);
-        report("connect", &url.authority(), &done);
+        let done = self.connect_both(&mut opening, client, &url, &mut hook);
+        report("connect", &place(&url), &done);
         self.leave(opening, done, |error| error.kind() == ErrorKind::Argument)
     }
 
@@ -87,24 +99,33 @@ impl Proxy {
     /// error it may be tried again, with another URL too.
     pub fn connect_upstream(&self, url: &str) -> Result<()> {
         let url = Url::parse(url)?;
-        check_scheme(&url)?;
         let mut opening = self.enter("connect_upstream", |opening| match &opening.upstream {
             Some(_) => Err(Error::state("the upstream is connected already")),
             None => Ok(()),
         })?;
         let done = self.open_upstream(&mut opening, &url).map_err(|failure| self.explain(failure));
-        report("connect_upstream", &url.authority(), &done);
+        report("connect_upstream", &place(&url), &done);
         self.leave(opening, done, |error| error.kind() != ErrorKind::Stopped)
     }
 
     /// The client's half of `connect`: it is answered at once, with the subprotocol of the upstream if that was
     /// connected before. After an error the session has ended.
     pub fn connect_client(&self, client: Client) -> Result<()> {
+        self.connect_client_with(client, |_| Admission::Accept)
+    }
+
+    /// The same, with `hook` asked about the client's request before it is answered. What it says of the upstream
+    /// counts if that is connected later.
+    pub fn connect_client_with(
+        &self,
+        client: Client,
+        mut hook: impl FnMut(&mut Handshake<'_>) -> Admission,
+    ) -> Result<()> {
         let mut opening = self.enter("connect_client", |opening| match &opening.client {
             Some(_) => Err(Error::state("the client is connected already")),
             None => Ok(()),
         })?;
-        let done = self.connect_client_alone(&mut opening, client);
+        let done = self.connect_client_alone(&mut opening, client, &mut hook);
         report("connect_client", "the client", &done);
         self.leave(opening, done, |error| error.kind() == ErrorKind::Argument)
     }
@@ -138,8 +159,25 @@ impl Proxy {
     /// latest after the close timeout. Handshakes under way are given up. The first call counts. Frames that the hook
     /// has seen and that are not written yet may go out before the close frame, or not at all.
     pub fn stop(&self, code: u16, reason: &str) -> Result<()> {
-        self.control.stop(Close::new(code, reason)?);
+        self.control.end(Urgency::Stop, Close::new(code, reason)?);
         Ok(())
+    }
+
+    /// Ends the session as `stop` does, but between messages: neither side sees the close frame in the middle of a
+    /// message that has begun to cross, and nothing that the hook has let pass is lost. Of both directions the one
+    /// that is between messages waits for the other, and forwards control frames only. Handshakes are completed
+    /// first, later ones too: the session then ends as soon as `execute` begins. Never blocks, and has no time limit of
+    /// its own: `stop` and `abort` end a session that still drains. The first call counts.
+    pub fn drain(&self, code: u16, reason: &str) -> Result<()> {
+        self.control.end(Urgency::Drain, Close::new(code, reason)?);
+        Ok(())
+    }
+
+    /// Ends the session now: as `stop` with the close frame that was asked for before, or 1001; but each side is sent
+    /// what it takes at once, and nobody's answer is waited for. Never blocks. `execute` returns as soon as the hook
+    /// does, if that is at work.
+    pub fn abort(&self) {
+        self.control.end(Urgency::Abort, Close::code_only(AWAY));
     }
 
     /// Sends a whole message, a ping or a pong to one side; from inside the hook too, then before the frame that
@@ -190,96 +228,6 @@ impl Proxy {
         done
     }
 
-    fn connect_both(&self, opening: &mut Legs, client: Client, url: &Url) -> Result<()> {
-        self.take_client(opening, client)?;
-        if let Err(failure) = self.open_upstream(opening, url) {
-            return Err(self.turn_away(opening, failure));
-        }
-        self.answer(opening)
-    }
-
-    fn connect_client_alone(&self, opening: &mut Legs, client: Client) -> Result<()> {
-        self.take_client(opening, client)?;
-        self.answer(opening)
-    }
-
-    /// Adopts the connection and reads the request, unless the host has answered it already.
-    fn take_client(&self, opening: &mut Legs, client: Client) -> Result<()> {
-        let (socket, progress) = client.into_parts()?;
-        let _ = socket.set_nodelay(); // no worse without
-        opening.peer = socket.peer_ip();
-        let wire = opening.client.insert(Wire::plain(socket)).clone();
-        let inbox = opening.engine.directions.client.inbox();
-        match progress {
-            Progress::Request(head) => inbox.append(&head),
-            Progress::Upgraded(early) => {
-                inbox.append(&early);
-                opening.engine.client_is_open();
-                return Ok(());
-            }
-        }
-        let request = Connector::start(&self.config, &self.control)
-            .map_err(Failure::from)
-            .and_then(|connector| connector.read_request(&wire, &mut opening.engine));
-        opening.request = Some(request.map_err(|failure| self.turn_away(opening, failure))?);
-        Ok(())
-    }
-
-    fn open_upstream(&self, opening: &mut Legs, url: &Url) -> Result<(), Failure> {
-        let connector = Connector::start(&self.config, &self.control)?;
-        let asking = Asking {
-            request: opening.request.as_ref(),
-            wire: opening.client.as_ref(),
-            peer: opening.peer.as_deref(),
-        };
-        let upgraded = connector.open_upstream(url, asking, &mut opening.engine)?;
-        opening.upstream = Some(upgraded.wire);
-        *self.outcome.lock() = Outcome { protocol: upgraded.protocol, status: None };
-        Ok(())
-    }
-
-    /// Sends the client its 101, unless the host has done so.
-    fn answer(&self, opening: &mut Legs) -> Result<()> {
-        if opening.engine.is_open(Side::Client) {
-            return Ok(());
-        }
-        self.send_answer(opening).map_err(|failure| self.turn_away(opening, failure))
-    }
-
-    fn send_answer(&self, opening: &mut Legs) -> Result<(), Failure> {
-        let (Some(request), Some(wire)) = (&mut opening.request, &opening.client) else {
-            return Ok(());
-        };
-        let protocol = self.subprotocol();
-        if protocol.as_ref().is_some_and(|chosen| !request.offers(chosen)) {
-            let what = "the upstream's subprotocol is not among those offered";
-            return Err(Failure::Refusal(Refusal::bad_request(what)));
-        }
-        let connector = Connector::start(&self.config, &self.control)?;
-        opening.engine.answer_client(request, protocol.as_deref());
-        // An upstream that is connected later cannot choose any more: the client has its answer.
-        request.forget_protocols();
-        connector.answer_client(wire, &mut opening.engine).map_err(Failure::Lost)
-    }
-
-    /// Answers a client that still waits for an answer.
-    fn turn_away(&self, opening: &mut Legs, failure: Failure) -> Error {
-        if let Failure::Refusal(refusal) = &failure {
-            opening.refuse(&self.config, &self.control, refusal);
-        }
-        self.explain(failure)
-    }
-
-    fn explain(&self, failure: Failure) -> Error {
-        match failure {
-            Failure::Lost(error) => error,
-            Failure::Refusal(refusal) => {
-                self.outcome.lock().status = Some(refusal.status());
-                refusal.into_error()
-            }
-        }
-    }
-
     /// Takes the session in hand, if `check` agrees.
     fn enter(
         &self,
@@ -328,6 +276,11 @@ impl Drop for Proxy {
     }
 }
 
+/// Where a URL leads, for the log.
+fn place(url: &Url) -> String {
+    url.unix_path().map_or_else(|| url.authority(), |path| format!("unix:{path}"))
+}
+
 /// One log line per verb. Of a URL only host and port: targets carry tokens.
 fn report(verb: &str, whom: &str, done: &Result<()>) {
     match done {
@@ -337,17 +290,6 @@ fn report(verb: &str, whom: &str, done: &Result<()>) {
             log::info!("{verb}: {whom}: {error}");
         }
         Err(error) => log::warn!("{verb}: {whom}: {error}"),
-    }
-}
-
-fn check_scheme(url: &Url) -> Result<()> {
-    match url.secure() {
-        true => Err(Error::new(
-            ErrorKind::Unsupported,
-            Fault::Host,
-            "wss:// upstreams are not supported by this version; use ws://",
-        )),
-        false => Ok(()),
     }
 }
 

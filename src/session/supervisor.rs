@@ -15,6 +15,7 @@ use super::control::{Control, Event, Watcher};
 use super::port::Port;
 use super::slow::SendQueue;
 use super::threads::{relay, Session, SharedHook};
+use super::urgency::Urgency;
 use crate::config::{Config, Policy};
 use crate::error::{Error, Result};
 use crate::io::{with_signals_blocked, Wire};
@@ -109,6 +110,8 @@ struct Supervisor<'s, 'a> {
     /// The time between two looks, in milliseconds.
     look: Option<u64>,
     retry: u64,
+    /// Whether a connection is still to be cut.
+    cutting: bool,
     keepalive: [u8; 8],
     seen_reads: PerSide<u64>,
     seen_writes: PerSide<u64>,
@@ -127,6 +130,7 @@ impl<'s, 'a> Supervisor<'s, 'a> {
             started: Instant::now(),
             look: timeouts.min().map(|period| period.div_ceil(LOOKS)),
             retry: RETRY.0,
+            cutting: false,
             keepalive,
             seen_reads: PerSide::default(),
             seen_writes: PerSide::default(),
@@ -158,18 +162,14 @@ impl<'s, 'a> Supervisor<'s, 'a> {
                     self.session.ports.get(side).push();
                     self.timers.note_activity(self.now());
                 }
-                Ok(Event::Stop | Event::Look) | Err(_) => {}
+                Ok(Event::End | Event::Look) | Err(_) => {}
             }
         }
     }
 
     /// Looks at everything, and does what is due.
     fn look(&mut self) {
-        if let Some(close) = self.session.control.stop_requested() {
-            if self.session.cause.lock().is_none() {
-                self.session.end(Cause::Stopped(close));
-            }
-        }
+        self.obey();
         let now = self.now();
         self.look_at_counters(now);
         self.push_left_overs();
@@ -178,6 +178,40 @@ impl<'s, 'a> Supervisor<'s, 'a> {
                 break;
             }
         }
+    }
+
+    /// Ends what the host wants ended, if it may end now.
+    fn obey(&mut self) {
+        let Session { control, ports, .. } = self.session;
+        let urgency = control.urgency();
+        let may_end = match urgency {
+            Urgency::None => false,
+            Urgency::Drain => self.is_drained(),
+            Urgency::Stop | Urgency::Abort => true,
+        };
+        if !may_end {
+            return;
+        }
+        if self.session.cause.lock().is_none() {
+            if urgency == Urgency::Drain {
+                Side::BOTH.iter().for_each(|&side| ports.get(side).collect_mail());
+            }
+            if let Some(close) = control.end_requested() {
+                self.session.end(Cause::Stopped(close));
+            }
+        }
+        if urgency == Urgency::Abort {
+            let cut = Side::BOTH.map(|side| ports.get(side).cut_short());
+            self.cutting = cut != [true, true];
+        }
+    }
+
+    /// Whether neither side is in the middle of a message, nor will be. A session that closes is left to that.
+    fn is_drained(&self) -> bool {
+        let ports = &self.session.ports;
+        let held = Side::BOTH.map(|side| ports.get(side).hold()); // both, before either is judged
+        let closing = |side: Side| ports.get(side).closing().has_begun();
+        held == [true, true] && !Side::BOTH.into_iter().any(closing)
     }
 
     fn look_at_counters(&mut self, now: u64) {
@@ -259,7 +293,8 @@ impl<'s, 'a> Supervisor<'s, 'a> {
         let left_over = Side::BOTH.iter().any(|&side| self.session.ports.get(side).has_left_over());
         let retry = left_over.then_some(self.retry);
         let next = self.timers.next().map(|at| at.saturating_sub(self.now()));
-        [self.look, retry, next].into_iter().flatten().min().map(Duration::from_millis)
+        let cutting = self.cutting.then_some(RETRY.0);
+        [self.look, retry, cutting, next].into_iter().flatten().min().map(Duration::from_millis)
     }
 
     fn now(&self) -> u64 {

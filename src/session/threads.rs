@@ -13,6 +13,7 @@ use parking_lot::{Mutex, MutexGuard};
 use super::control::{Control, Event};
 use super::hook;
 use super::port::Port;
+use super::urgency::Urgency;
 use crate::error::{Error, ErrorKind, Fault};
 use crate::io::Wire;
 use crate::ws::closing::Event as Passed;
@@ -149,9 +150,7 @@ impl Way<'_, '_> {
         let session = self.session;
         let mut turn = None; // taken with the first frame: what needs no hook waits for none
         loop {
-            if self.is_ended() {
-                self.direction.mute();
-            }
+            self.heed();
             match self.direction.poll() {
                 Ok(Poll::Frame) => {}
                 Ok(Poll::NeedInput) => return Stop::NeedInput,
@@ -163,13 +162,11 @@ impl Way<'_, '_> {
                 Some(turn) => MutexGuard::bump(turn),
                 None => turn = session.turn.as_ref().map(Mutex::lock),
             }
-            if self.is_ended() {
-                self.direction.mute(); // while this waited for its turn: nothing passes unseen
-            }
+            self.heed(); // while this waited for its turn: nothing passes unseen
             let verdict = self.verdict();
             session.at_work.get(self.from).store(false, Ordering::Release);
             session.note_frame(self.from);
-            if self.target.has_mail() && !self.target.is_closed() {
+            if self.target.has_mail() && !self.target.is_closed() && !self.direction.is_held() {
                 self.target.insert_mail(&mut self.direction);
             }
             if let Some(effect) = self.direction.resolve(verdict) {
@@ -184,15 +181,21 @@ impl Way<'_, '_> {
         }
     }
 
-    /// Whether nothing more is to be forwarded, nor shown to the hook.
-    fn is_ended(&self) -> bool {
-        self.target.is_closed()
-            || self.session.control.is_stopping()
+    /// Notes whether anything more is to be forwarded, and shown to the hook.
+    fn heed(&mut self) {
+        let urgency = self.session.control.urgency();
+        if self.target.is_closed()
+            || urgency >= Urgency::Stop
             || self.session.hook_done.load(Ordering::Acquire)
+        {
+            self.direction.mute();
+        } else if urgency == Urgency::Drain {
+            self.direction.drain();
+        }
     }
 
     fn verdict(&mut self) -> Verdict {
-        if self.direction.is_muted() {
+        if self.direction.is_in_vain() {
             return Verdict::Drop;
         }
         match (self.session.hook, self.direction.frame()) {

@@ -1,4 +1,4 @@
-//! `host[:port]`, taken strictly: what a URL names and what an origin is compared by.
+//! `host[:port]`, taken strictly: what a URL names, an HTTP proxy's too, and what an origin is compared by.
 //!
 //! Rules: the host becomes lower case (RFC 3986 section 6.2.2.1) and IPv6 literals lose their brackets. Userinfo, zone
 //! identifiers, percent-encoding and empty ports are refused. The words of an error never repeat the text: what
@@ -68,7 +68,7 @@ fn is_host_byte(byte: u8) -> bool {
 }
 
 /// The alphabet and rough shape of an IPv6 address; the dialler's parser has the last word.
-fn is_ipv6(text: &str) -> bool {
+pub(super) fn is_ipv6(text: &str) -> bool {
     let colons = text.bytes().filter(|&byte| byte == b':').count();
     (2..=7).contains(&colons)
         && text.len() <= 45

@@ -67,6 +67,7 @@ pub struct Direction {
     waiting: Option<(Arrival, Option<Box<Close>>)>,
     changes: Changes,
     inspected: bool,
+    draining: bool,
     muted: bool,
     deaf: bool,
 }
@@ -85,6 +86,7 @@ impl Direction {
             waiting: None,
             changes: Changes::default(),
             inspected: true,
+            draining: false,
             muted: false,
             deaf: false,
         }
@@ -101,6 +103,26 @@ impl Direction {
         if self.waiting.is_none() {
             self.receiver.stop_joining(); // a message that waits for its verdict is lent out
         }
+    }
+
+    /// The other side is sent the rest of the message under way, and no other message of this side's. Control frames
+    /// go on.
+    pub fn drain(&mut self) {
+        self.draining = true;
+        if self.waiting.is_none() && self.is_held() {
+            self.receiver.stop_joining();
+        }
+    }
+
+    /// Whether it drains, and the other side is between messages: there it stays.
+    pub fn is_held(&self) -> bool {
+        self.draining && !self.outgoing.is_open()
+    }
+
+    /// Whether the frame that waits has nowhere to go: then the verdict on it, if it is to forward or to drop, changes
+    /// nothing.
+    pub fn is_in_vain(&self) -> bool {
+        self.waiting.as_ref().is_some_and(|(arrival, _)| self.goes_nowhere(arrival.kind))
     }
 
     /// Whether [`Direction::mute`] was called.
@@ -227,7 +249,7 @@ impl Direction {
         let then = match verdict {
             Verdict::Failed(why) => Some(Then::HookFailed(why)),
             Verdict::End { client, upstream } => Some(Then::End(PerSide { client, upstream })),
-            _ if self.muted => received.is_some().then_some(Then::Nothing),
+            _ if self.goes_nowhere(arrival.kind) => received.is_some().then_some(Then::Nothing),
             Verdict::Drop => self.drop_frame(&arrival),
             Verdict::Forward => self.forward(&arrival, received.as_deref()),
         };
@@ -237,6 +259,10 @@ impl Direction {
             self.deafen();
         }
         then.map(|then| Box::new(Effect { received: received.map(|close| *close), then }))
+    }
+
+    fn goes_nowhere(&self, kind: Kind) -> bool {
+        self.muted || (self.is_held() && !kind.is_control())
     }
 
     /// Sorts out what needs no verdict.
@@ -250,7 +276,7 @@ impl Direction {
         }
         let own_pong =
             arrival.kind == Kind::Pong && *self.receiver.payload_mut(&arrival) == self.keepalive;
-        if own_pong || self.muted {
+        if own_pong || self.goes_nowhere(arrival.kind) {
             self.receiver.consume(&arrival);
             return Ok(received.map(|close| {
                 self.deafen();

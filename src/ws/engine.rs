@@ -169,6 +169,17 @@ impl Engine {
         self.cause.get_or_insert(cause);
     }
 
+    /// Lets both ways come to rest between messages. Once [`Engine::is_drained`], the session can be ended.
+    pub fn drain(&mut self) {
+        Side::BOTH.iter().for_each(|&side| self.directions.get_mut(side).drain());
+    }
+
+    /// Whether neither side is in the middle of a message, nor will be. A session that closes is left to that.
+    pub fn is_drained(&self) -> bool {
+        let rests = |direction: &Direction| direction.is_held() || direction.is_muted();
+        !self.is_closing() && Side::BOTH.iter().all(|&side| rests(self.directions.get(side)))
+    }
+
     /// What ended the session, other than two close frames that crossed.
     pub fn cause(&self) -> Option<&Cause> {
         self.cause.as_ref()

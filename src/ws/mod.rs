@@ -21,6 +21,7 @@ pub mod message;
 pub mod opening;
 pub mod origin;
 pub mod outbox;
+pub mod proxy_url;
 pub mod receive;
 pub mod stats;
 pub mod timers;

@@ -7,7 +7,9 @@
 
 use super::engine::Engine;
 use super::frame::{PerSide, Side};
-use super::handshake::{Answer, ClientRequest, HeadScan, Refusal, Upgrade, UpgradeOptions};
+use super::handshake::{
+    Answer, ClientRequest, HeadScan, Headers, Refusal, Upgrade, UpgradeOptions,
+};
 use super::origin::OriginList;
 use super::url::Url;
 use crate::error::{Error, Result};
@@ -107,9 +109,15 @@ impl Engine {
         self.opening.upgrade.as_mut()?.give_up(inbox.unread())
     }
 
-    /// Queues the client's 101.
-    pub fn answer_client(&mut self, request: &ClientRequest, protocol: Option<&str>) {
-        self.outboxes.client.push_raw(&request.answer(protocol));
+    /// Queues the client's 101, with `headers`: the host's and, if the upstream was connected first, those of its answer.
+    /// A client that is answered before there is an upstream gets nothing of that one's: its 101 is gone.
+    pub fn answer_client(
+        &mut self,
+        request: &ClientRequest,
+        protocol: Option<&str>,
+        headers: &Headers,
+    ) {
+        self.outboxes.client.push_raw(&request.answer(protocol, headers));
         self.opening.open.client = true;
     }
 
@@ -125,7 +133,7 @@ mod tests {
     use super::super::limits::Limits;
     use super::super::receive::Rules;
     use super::*;
-    use crate::ws::handshake::HeaderRules;
+    use crate::ws::handshake::{Forwarded, HeaderRules};
     use tungstenite::handshake::derive_accept_key;
 
     const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -168,8 +176,9 @@ mod tests {
         let rules = HeaderRules::default();
         let options = UpgradeOptions {
             rules: &rules,
+            request_rules: None,
             protocols: &[],
-            forwarded: false,
+            forwarded: Forwarded::default(),
             peer: None,
             client_secure: false,
         };
@@ -179,16 +188,21 @@ mod tests {
         let accept = derive_accept_key(KEY.as_bytes());
         let mut answer = format!(
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Accept: {accept}\r\n\r\n"
+             Sec-WebSocket-Accept: {accept}\r\nSet-Cookie: a=b\r\n\r\n"
         )
         .into_bytes();
         answer.extend([0x82, 0x01, b'u']);
         give(&mut engine, Side::Upstream, &answer);
-        assert!(matches!(engine.poll_answer(false), Ok(Answer::Open { protocol: None, .. })));
+        let Ok(Answer::Open { protocol: None, headers, .. }) = engine.poll_answer(false) else {
+            panic!("the answer is valid")
+        };
         assert!(!engine.poll(Side::Upstream), "the client is not open");
 
-        engine.answer_client(&request, None);
-        assert!(take(&mut engine, Side::Client).starts_with(b"HTTP/1.1 101 "));
+        engine.answer_client(&request, None, &headers);
+        let answer = take(&mut engine, Side::Client);
+        assert!(
+            answer.starts_with(b"HTTP/1.1 101 ") && answer.ends_with(b"Set-Cookie: a=b\r\n\r\n")
+        );
         for (from, payload) in [(Side::Client, b"c"), (Side::Upstream, b"u")] {
             assert!(engine.poll(from));
             assert_eq!(engine.frame(from).unwrap().payload(), payload);

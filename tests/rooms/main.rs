@@ -51,7 +51,7 @@ fn may_import(room: &str) -> Option<&'static [&'static str]> {
     match room {
         "error" => Some(&[]),
         "ws" | "io" => Some(&["error"]),
-        "config" => Some(&["error", "ws"]),
+        "config" => Some(&["error", "ws", "io"]),
         _ => None,
     }
 }

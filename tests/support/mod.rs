@@ -5,8 +5,10 @@
 
 pub mod host;
 pub mod http;
+pub mod http_proxy;
 pub mod offence;
 pub mod peer;
+pub mod python;
 
 use std::thread;
 use std::time::{Duration, Instant};

@@ -41,8 +41,8 @@ impl Heard {
 }
 
 /// One end of a connection.
-pub struct Peer {
-    pub stream: TcpStream,
+pub struct Peer<S = TcpStream> {
+    pub stream: S,
     masks: bool,
     /// The head that the other end sent in the handshake.
     pub head: String,
@@ -185,6 +185,33 @@ impl Peer {
         Peer { stream, masks: self.masks, head: self.head.clone() }
     }
 
+    /// Nothing may come for this long.
+    pub fn hear_nothing_for(&mut self, period: Duration) {
+        self.stream.set_read_timeout(Some(period)).unwrap();
+        let outcome = self.stream.read(&mut [0; 1]);
+        self.stream.set_read_timeout(Some(LONG)).unwrap();
+        let error = outcome.expect_err("silence");
+        assert!(matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{error}");
+    }
+
+    /// No more from this end.
+    pub fn shutdown(&self) {
+        self.stream.shutdown(Shutdown::Write).unwrap();
+    }
+
+    /// Goes away with a reset, as a crashed host does.
+    pub fn reset(self) {
+        let socket = socket2::Socket::from(self.stream);
+        socket.set_linger(Some(Duration::ZERO)).unwrap();
+    }
+}
+
+impl<S: Read + Write> Peer<S> {
+    /// One end of a connection that is open already; clients mask.
+    pub fn over(stream: S, masks: bool, head: String) -> Peer<S> {
+        Peer { stream, masks, head }
+    }
+
     /// Sends a frame, masked if this is a client.
     pub fn send(&mut self, fin: bool, opcode: u8, payload: &[u8]) {
         self.send_bytes(&self.frame(fin, opcode, payload));
@@ -268,30 +295,10 @@ impl Peer {
         assert_eq!(heard, None, "the end was to come");
     }
 
-    /// Nothing may come for this long.
-    pub fn hear_nothing_for(&mut self, period: Duration) {
-        self.stream.set_read_timeout(Some(period)).unwrap();
-        let outcome = self.stream.read(&mut [0; 1]);
-        self.stream.set_read_timeout(Some(LONG)).unwrap();
-        let error = outcome.expect_err("silence");
-        assert!(matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{error}");
-    }
-
     /// How long `act` takes.
-    pub fn timed<T>(&mut self, act: impl FnOnce(&mut Peer) -> T) -> (T, Duration) {
+    pub fn timed<T>(&mut self, act: impl FnOnce(&mut Peer<S>) -> T) -> (T, Duration) {
         let started = Instant::now();
         (act(self), started.elapsed())
-    }
-
-    /// No more from this end.
-    pub fn shutdown(&self) {
-        self.stream.shutdown(Shutdown::Write).unwrap();
-    }
-
-    /// Goes away with a reset, as a crashed host does.
-    pub fn reset(self) {
-        let socket = socket2::Socket::from(self.stream);
-        socket.set_linger(Some(Duration::ZERO)).unwrap();
     }
 
     fn exactly<const N: usize>(&mut self) -> [u8; N] {

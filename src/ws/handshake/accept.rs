@@ -8,7 +8,7 @@ use std::fmt;
 
 use tungstenite::handshake::derive_accept_key;
 
-use super::headers::Headers;
+use super::headers::{describes_body, Headers};
 use super::parse;
 use super::protocols::{self, OfferError};
 use super::refusal::Refusal;
@@ -82,8 +82,9 @@ impl ClientRequest {
     }
 
     /// The 101. A subprotocol that the client did not offer is left out: it would have to fail the connection
-    /// (RFC 6455 section 4.1).
-    pub fn answer(&self, protocol: Option<&str>) -> Vec<u8> {
+    /// (RFC 6455 section 4.1). `headers` are the upstream's and the host's; what they say of a body is left out, for a
+    /// 101 has none.
+    pub fn answer(&self, protocol: Option<&str>, headers: &Headers) -> Vec<u8> {
         let accept = derive_accept_key(self.key.as_bytes());
         let mut answer = format!(
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -94,8 +95,12 @@ impl ClientRequest {
             answer.push_str(protocol);
             answer.push_str("\r\n");
         }
-        answer.push_str("\r\n");
-        answer.into_bytes()
+        let mut answer = answer.into_bytes();
+        let mut headers = headers.clone();
+        headers.retain(|name, _| !describes_body(name));
+        headers.write_to(&mut answer);
+        answer.extend_from_slice(b"\r\n");
+        answer
     }
 }
 
@@ -214,7 +219,8 @@ mod tests {
         assert_eq!(request.protocols(), ["chat", "superchat"]);
         assert_eq!(request.key(), "dGhlIHNhbXBsZSBub25jZQ==");
         assert_eq!(request.headers().iter().count(), 7);
-        let answer = String::from_utf8(request.answer(Some("superchat"))).unwrap();
+        let answer =
+            String::from_utf8(request.answer(Some("superchat"), &Headers::default())).unwrap();
         assert_eq!(
             answer,
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -225,9 +231,19 @@ mod tests {
     #[test]
     fn subprotocol_that_was_not_offered_is_never_answered() {
         for protocol in [None, Some("Chat"), Some("x\r\nA: b")] {
-            let answer = parse(VALID).unwrap().answer(protocol);
+            let answer = parse(VALID).unwrap().answer(protocol, &Headers::default());
             assert!(!String::from_utf8(answer).unwrap().contains("Protocol:"));
         }
+    }
+
+    #[test]
+    fn headers_of_the_answer_keep_order_and_case_and_describe_no_body() {
+        let mut headers = Headers::default();
+        for (name, value) in [("Set-Cookie", "a"), ("CONTENT-Type", "x"), ("set-cookie", "b")] {
+            headers.push(name, value.as_bytes());
+        }
+        let answer = String::from_utf8(parse(VALID).unwrap().answer(None, &headers)).unwrap();
+        assert!(answer.ends_with("+xOo=\r\nSet-Cookie: a\r\nset-cookie: b\r\n\r\n"));
     }
 
     #[test]

@@ -2,8 +2,12 @@
 //!
 //! Rule: deterministic; the seed stands in every failure.
 
-use super::{Answer, ClientRequest, HeadScan, HeaderRules, Upgrade, UpgradeOptions};
+use super::{
+    Answer, ClientRequest, Forwarded, HeadScan, HeaderRules, Headers, Tunnel, TunnelAnswer,
+    Upgrade, UpgradeOptions,
+};
 use crate::ws::origin::OriginList;
+use crate::ws::proxy_url::ProxyUrl;
 use crate::ws::url::Url;
 
 const ROUNDS: u64 = 20_000;
@@ -17,6 +21,12 @@ const ANSWERS: [&[u8]; 3] = [
     b"HTTP/1.1 403 No\r\nTransfer-Encoding: chunked\r\nSet-Cookie: a\r\n\r\n3\r\nabc\r\n1f;x\r\nd",
     b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 503 Busy\r\nContent-Length: 12\r\n\r\nabc",
 ];
+const TUNNELS: [&[u8]; 3] = [
+    b"HTTP/1.1 200 Connection established\r\nVia: p\r\n\r\n\x16\x03\x01",
+    b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.0 204 X\r\nContent-Length: 3\r\n\r\nabc",
+    b"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic\r\n\r\nno",
+];
+const FORWARDED: &[u8] = b"for=\"[2001:db8::1]:80\";host=\"h:1\", for=192.0.2.7; proto=https";
 /// Bytes that parsers disagree about.
 const SPICE: &[u8] = b"\r\n\0\t :,;@/#*[]\"\x7f\x80\xff0Aa";
 
@@ -76,8 +86,9 @@ fn answer_in_pieces(bytes: &[u8], dice: &mut Dice) -> String {
     let rules = HeaderRules::default();
     let options = UpgradeOptions {
         rules: &rules,
+        request_rules: None,
         protocols: &[],
-        forwarded: false,
+        forwarded: Forwarded::default(),
         peer: None,
         client_secure: false,
     };
@@ -108,7 +119,7 @@ fn mutated_and_random_requests_are_judged_without_a_panic() {
                 assert_eq!(scan, Ok(Some(bytes.len())));
                 assert!(request.target().starts_with('/'));
                 assert!(request
-                    .answer(request.protocols().first().map(String::as_str))
+                    .answer(request.protocols().first().map(String::as_str), &Headers::default())
                     .ends_with(b"\r\n\r\n"));
             }
             Err(refusal) => {
@@ -134,6 +145,113 @@ fn mutated_and_random_answers_are_judged_alike_however_they_are_cut() {
         });
         assert!(result.is_ok(), "seed {seed}");
     }
+}
+
+fn tunnel_in_pieces(bytes: &[u8], dice: &mut Dice) -> String {
+    let (mut tunnel, _) = Tunnel::new(&Url::parse("ws://up").unwrap(), None);
+    let mut have = 0;
+    loop {
+        have = (have + 1 + dice.below(bytes.len() + 1)).min(bytes.len());
+        match tunnel.handle_input(&bytes[..have], have == bytes.len()) {
+            Ok(TunnelAnswer::NeedMore) => assert!(have < bytes.len(), "eof is the end"),
+            other => return format!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn mutated_and_random_answers_to_connect_are_judged_alike_however_they_are_cut() {
+    for seed in 0..ROUNDS {
+        let mut dice = Dice::new(seed);
+        let valid = TUNNELS[dice.below(TUNNELS.len())];
+        let bytes = if seed % 4 == 0 { dice.noise() } else { dice.mutate(valid) };
+        let result = std::panic::catch_unwind(|| {
+            let mut dice = Dice::new(seed);
+            let first = tunnel_in_pieces(&bytes, &mut dice);
+            assert_eq!(first, tunnel_in_pieces(&bytes, &mut dice));
+        });
+        assert!(result.is_ok(), "seed {seed}");
+    }
+}
+
+#[test]
+fn mutated_and_random_proxy_urls_and_socket_paths_are_judged_without_a_panic() {
+    for seed in 0..ROUNDS {
+        let mut dice = Dice::new(seed);
+        let proxy = dice.mutate(b"http://secret%40:secret%3a@[2001:db8::1]:8080/");
+        let socket = dice.mutate(b"ws+unix:///run/a.sock:/path?secret=b:c");
+        let result = std::panic::catch_unwind(|| {
+            let parsed = std::str::from_utf8(&proxy).ok().map(ProxyUrl::parse);
+            assert!(!format!("{parsed:?}").contains("secret"));
+            if let Some(Ok(proxy)) = parsed {
+                assert!(proxy.port() != 0 && !proxy.host().is_empty());
+                let (_, request) =
+                    Tunnel::new(&Url::parse("ws://up").unwrap(), proxy.credentials());
+                let lines = request.iter().filter(|&&byte| byte == b'\n').count();
+                assert_eq!(lines, if proxy.credentials().is_some() { 4 } else { 3 });
+            }
+            let parsed = std::str::from_utf8(&socket).ok().map(Url::parse);
+            if let Some(Ok(url)) = parsed {
+                let path = url.unix_path().unwrap();
+                assert!(path.starts_with('/') && path.len() <= 107 && !path.contains([':', '?']));
+                assert!(url.target_for(None).starts_with('/'));
+            }
+        });
+        assert!(result.is_ok(), "seed {seed}");
+    }
+}
+
+/// Whatever the client claims, a reader of the list comes to our element at its end.
+#[test]
+fn mutated_and_random_forwarded_lines_never_hide_ours() {
+    let rules = HeaderRules::default();
+    let options = UpgradeOptions {
+        rules: &rules,
+        request_rules: None,
+        protocols: &[],
+        forwarded: Forwarded { x_forwarded: true, rfc7239: true },
+        peer: Some("192.0.2.7"),
+        client_secure: true,
+    };
+    let url = Url::parse("ws://up").unwrap();
+    let mut taken = 0;
+    for seed in 0..ROUNDS {
+        let mut dice = Dice::new(seed);
+        let claim = if seed % 4 == 0 { dice.noise() } else { dice.mutate(FORWARDED) };
+        let at = REQUEST.len() - 2;
+        let line = [b"Forwarded: ", &claim[..], b"\r\n\r\n"].concat();
+        let head = [&REQUEST[..at], &line[..]].concat();
+        let Ok(client) = ClientRequest::parse(&head, &OriginList::default()) else { continue };
+        taken += 1;
+        let (_, request) = Upgrade::new(&url, Some(&client), &options, KEY);
+        let text = String::from_utf8_lossy(&request).into_owned();
+        let mut lines = text.split("\r\n").filter(|line| line.starts_with("Forwarded: "));
+        let (line, another) = (lines.next().unwrap(), lines.next());
+        let ours = "for=192.0.2.7;host=example.com;proto=https";
+        assert!(another.is_none() && line.ends_with(ours), "seed {seed}: {line}");
+        let before = line.trim_end_matches(ours);
+        assert_eq!(quotes_left_open(before), (false, false), "seed {seed}: {line}");
+    }
+    assert!(taken > ROUNDS / 4, "only {taken}");
+}
+
+/// As two readers see it: one to whom every quote is one, and one that looks for them behind `=` only.
+fn quotes_left_open(text: &str) -> (bool, bool) {
+    let open_for = |opens: fn(char) -> bool| {
+        let (mut open, mut escaped, mut last) = (false, false, ' ');
+        for c in text.chars() {
+            match (open, c) {
+                (true, _) if escaped => escaped = false,
+                (true, '\\') => escaped = true,
+                (true, '"') => open = false,
+                (false, '"') => open = opens(last),
+                _ => {}
+            }
+            last = c;
+        }
+        open
+    };
+    (open_for(|_| true), open_for(|last| last == '='))
 }
 
 #[test]
@@ -172,14 +290,18 @@ fn largest_head_in_pieces_of_one_byte_is_linear() {
         let rules = HeaderRules::default();
         let options = UpgradeOptions {
             rules: &rules,
+            request_rules: None,
             protocols: &[],
-            forwarded: false,
+            forwarded: Forwarded::default(),
             peer: None,
             client_secure: false,
         };
-        let (mut upgrade, _) = Upgrade::new(&Url::parse("ws://up").unwrap(), None, &options, KEY);
+        let url = Url::parse("ws://up").unwrap();
+        let (mut upgrade, _) = Upgrade::new(&url, None, &options, KEY);
+        let (mut tunnel, _) = Tunnel::new(&url, None);
         for end in 0..=head.len() {
             assert!(matches!(upgrade.handle_input(&head[..end], false), Ok(Answer::NeedMore)));
+            assert_eq!(tunnel.handle_input(&head[..end], false), Ok(TunnelAnswer::NeedMore));
         }
     }
 }

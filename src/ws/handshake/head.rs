@@ -13,6 +13,8 @@ pub const MAX_HEAD: usize = 64 * 1024;
 /// The most header lines of a head.
 pub const MAX_HEADERS: usize = 100;
 
+/// What every answer that we can read begins with.
+const HTTP_1: &[u8] = b"HTTP/1.";
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n";
 /// The first bytes of TLS records: alert and handshake (RFC 8446 section 5.1).
 const TLS_ALERT: u8 = 0x15;
@@ -96,6 +98,17 @@ impl HeadScan {
         Ok(None)
     }
 
+    /// The same of an answer. Something other than HTTP/1 is told by its first bytes, not by waiting for an end, and before
+    /// anything else, so that the words do not depend on how the input was cut.
+    pub(super) fn find_answer_end(&mut self, bytes: &[u8]) -> Result<Option<usize>, HeadError> {
+        let first = bytes.get(..HTTP_1.len()).unwrap_or(bytes);
+        if !HTTP_1.starts_with(first) {
+            refuse_other_protocols(bytes)?;
+            return Err(HeadError::Malformed("something that is not HTTP/1"));
+        }
+        self.find_end(bytes)
+    }
+
     /// Takes one byte; true when it ends the head.
     fn step(&mut self, byte: u8) -> Result<bool, HeadError> {
         match (self.after_cr, byte) {
@@ -117,7 +130,7 @@ impl HeadScan {
 }
 
 /// What can be told from the first bytes alone. Without this a peer that speaks TLS waits for an end that never comes.
-pub(super) fn refuse_other_protocols(bytes: &[u8]) -> Result<(), HeadError> {
+fn refuse_other_protocols(bytes: &[u8]) -> Result<(), HeadError> {
     match bytes.first() {
         Some(&(TLS_HANDSHAKE | TLS_ALERT)) => Err(HeadError::Tls),
         Some(&first) if !is_token_byte(first) => {

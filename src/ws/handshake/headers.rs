@@ -104,6 +104,23 @@ impl Headers {
         self.lines.retain(|(name, value)| keep(name, value));
     }
 
+    /// Adds every line of `others` at the end.
+    pub fn append(&mut self, others: &Headers) {
+        self.lines.extend_from_slice(&others.lines);
+    }
+
+    /// Leaves of a handshake what is meant for the other end: nothing of one hop, of WebSocket's own negotiation, or
+    /// about a body, which no upgrade has.
+    pub(super) fn strip_handshake(&mut self) {
+        self.strip_hop_by_hop();
+        self.retain(|name, _| !is_handshakes(name) && !describes_body(name));
+    }
+
+    /// Removes what could be read as more than one line: names that are no tokens, values with control characters.
+    pub(super) fn strip_illegal(&mut self) {
+        self.retain(|name, value| is_token(name.as_bytes()) && is_value(value));
+    }
+
     /// Removes what is meant for one hop only, and what `Connection` names.
     pub fn strip_hop_by_hop(&mut self) {
         // Sorted, so that a Connection of thousands of names costs no more than its length.
@@ -111,8 +128,8 @@ impl Headers {
             self.tokens("connection").map(<[u8]>::to_ascii_lowercase).collect();
         named.sort_unstable();
         self.retain(|name, _| {
-            let name = name.to_ascii_lowercase();
-            !HOP_BY_HOP.contains(&name.as_str()) && named.binary_search(&name.into_bytes()).is_err()
+            let lower = name.to_ascii_lowercase().into_bytes();
+            !is_hop_by_hop(name) && named.binary_search(&lower).is_err()
         });
     }
 
@@ -130,6 +147,25 @@ impl fmt::Debug for Headers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.iter().map(|(name, _)| name)).finish()
     }
+}
+
+/// Whether a header of this name is always meant for one hop.
+pub(super) fn is_hop_by_hop(name: &str) -> bool {
+    HOP_BY_HOP.iter().any(|hop| name.eq_ignore_ascii_case(hop))
+}
+
+/// Whether the name is one of RFC 6455's own.
+pub(super) fn is_handshakes(name: &str) -> bool {
+    begins_with(name, b"sec-websocket-")
+}
+
+/// Whether a header of this name describes a body.
+pub(super) fn describes_body(name: &str) -> bool {
+    begins_with(name, b"content-")
+}
+
+fn begins_with(name: &str, prefix: &[u8]) -> bool {
+    name.as_bytes().get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
 
 /// RFC 9110 section 5.6.2.
@@ -242,6 +278,36 @@ mod tests {
         ]);
         headers.strip_hop_by_hop();
         assert_eq!(written(&headers), "Cookie: kept\r\n");
+    }
+
+    #[test]
+    fn of_a_handshake_only_what_is_for_the_other_end_is_left() {
+        let mut headers = headers(&[
+            ("Connection", "Upgrade, X-Hop"),
+            ("Upgrade", "websocket"),
+            ("SEC-WebSocket-Key", "1"),
+            ("Sec-WebSocket-", "1"),
+            ("content-length", "0"),
+            ("Content-Type", "a/b"),
+            ("x-hop", "1"),
+            ("Sec-Fetch-Mode", "websocket"),
+            ("Set-Cookie", "a"),
+            ("set-cookie", "b"),
+            ("sec", "c"),
+        ]);
+        headers.strip_handshake();
+        assert_eq!(
+            written(&headers),
+            "Sec-Fetch-Mode: websocket\r\nSet-Cookie: a\r\nset-cookie: b\r\nsec: c\r\n"
+        );
+    }
+
+    #[test]
+    fn lines_that_could_be_read_as_two_are_stripped() {
+        let mut headers =
+            headers(&[("A", "b\r\nX: y"), ("C\r\nX", "y"), ("D", "\0"), ("Good", "z")]);
+        headers.strip_illegal();
+        assert_eq!(written(&headers), "Good: z\r\n");
     }
 
     #[test]

@@ -2,12 +2,14 @@
 //!
 //! Rules: always a complete response with a true `Content-Length` and `Connection: close`; the connection ends with it.
 //! Our own pages repeat nothing that came from a peer, and tell a client nothing about the upstream. A relayed
-//! refusal keeps the upstream's status, reason, end-to-end headers and body.
+//! refusal keeps the upstream's status, reason, end-to-end headers and body; the handshake hook's is what the hook says.
 
 use std::fmt;
 
+use http::StatusCode;
+
 use super::head::HeadError;
-use super::headers::{is_token, is_value, Headers};
+use super::headers::{describes_body, is_handshakes, is_value, Headers};
 use crate::error::{Error, ErrorKind, Fault};
 
 /// The longest part of an upstream's reason phrase that goes into the words of an error.
@@ -85,20 +87,53 @@ impl Refusal {
         Refusal::own(504, "Gateway Timeout", "the upstream did not answer in time", error)
     }
 
+    /// The handshake hook's: its status, body and headers. A status that refuses nothing (RFC 9110 section 15: 300 to
+    /// 599 do) is a hook that failed.
+    pub fn by_host(status: u16, body: Vec<u8>, headers: &Headers) -> Refusal {
+        if !is_refusal(status) {
+            return Refusal::hook_failed(&format!("it refused with {status}, not 300 to 599"));
+        }
+        let code = StatusCode::from_u16(status).ok();
+        let reason = code.and_then(|code| code.canonical_reason()).unwrap_or_default();
+        let words =
+            format!("the handshake hook refused the client: {}", status_in_words(status, reason));
+        let error = Error::new(ErrorKind::Refused, Fault::Host, words);
+        let body = if has_body(status) { body } else { Vec::new() };
+        let named = headers.contains("content-type") || body.is_empty();
+        let refusal =
+            Refusal { status, reason: reason.to_owned(), headers: headers.clone(), body, error };
+        if named {
+            return refusal;
+        }
+        refusal.with("Content-Type", "text/plain; charset=utf-8")
+    }
+
+    /// 500: the handshake hook failed, for this reason.
+    pub fn hook_failed(why: &str) -> Refusal {
+        let words = format!("the handshake hook failed: {why}");
+        Refusal::internal(Error::new(ErrorKind::Hook, Fault::Host, words))
+    }
+
+    /// The same with the host's headers for this client, but for those about a body: it is not the host's.
+    pub fn with_headers(mut self, headers: &Headers) -> Refusal {
+        let mut headers = headers.clone();
+        headers.retain(|name, _| !describes_body(name));
+        self.headers.append(&headers);
+        self
+    }
+
     /// The upstream's own refusal: its status (200 to 599), reason, end-to-end headers and body.
     pub fn relayed(status: u16, reason: &str, mut headers: Headers, body: Vec<u8>) -> Refusal {
         headers.strip_hop_by_hop();
+        headers.strip_illegal();
         // Of the handshake's own headers a client can use only the versions that a 426 names (RFC 6455 section 4.4).
-        headers.retain(|name, value| {
-            let name = name.to_ascii_lowercase();
-            let handshake = name.starts_with("sec-websocket-") && name != "sec-websocket-version";
-            let legal = is_token(name.as_bytes()) && is_value(value);
-            legal && !handshake && name != "content-length"
+        headers.retain(|name, _| {
+            let versions = name.eq_ignore_ascii_case("sec-websocket-version");
+            (versions || !is_handshakes(name)) && !name.eq_ignore_ascii_case("content-length")
         });
         let reason = if is_value(reason.as_bytes()) { reason.to_owned() } else { String::new() };
-        let shown: String = reason.chars().take(REASON_IN_WORDS).collect();
-        let words = format!("refused the handshake: {status} {shown}");
-        let error = Error::new(ErrorKind::Refused, Fault::Upstream, words.trim_end());
+        let words = format!("refused the handshake: {}", status_in_words(status, &reason));
+        let error = Error::new(ErrorKind::Refused, Fault::Upstream, words);
         let body = if has_body(status) { body } else { Vec::new() };
         Refusal { status, reason, headers, body, error }
     }
@@ -186,6 +221,18 @@ fn fault_of_request(what: &str) -> Error {
     Error::new(ErrorKind::Request, Fault::Client, format!("no acceptable handshake: {what}"))
 }
 
+/// `407 Proxy Authentication Required`: the reason as far as words have room for it, and nothing invisible.
+pub(super) fn status_in_words(status: u16, reason: &str) -> String {
+    let reason = if is_value(reason.as_bytes()) { reason } else { "" };
+    let shown: String = reason.chars().take(REASON_IN_WORDS).collect();
+    format!("{status} {shown}").trim_end().to_owned()
+}
+
+/// Whether a status says no: whoever answers with another one has let the client in.
+pub(super) fn is_refusal(status: u16) -> bool {
+    (300..=599).contains(&status)
+}
+
 /// RFC 9110 sections 15.3.5 and 15.4.5.
 pub(super) fn has_body(status: u16) -> bool {
     !matches!(status, 204 | 304)
@@ -269,6 +316,70 @@ mod tests {
             text.contains("Upgrade: websocket\r\nConnection: close, Upgrade\r\n\r\n"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn refusal_by_the_hook_is_complete_and_its_own() {
+        let refusal = Refusal::by_host(
+            401,
+            b"who?".to_vec(),
+            &lines(&[("WWW-Authenticate", "Basic"), ("Set-Cookie", "a"), ("set-cookie", "b")]),
+        );
+        assert_eq!(
+            text(&refusal),
+            "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic\r\nSet-Cookie: a\r\nset-cookie: b\r\n\
+             Content-Type: text/plain; charset=utf-8\r\nContent-Length: 4\r\nConnection: close\r\n\r\nwho?"
+        );
+        let error = refusal.into_error();
+        assert_eq!((error.kind(), error.fault()), (ErrorKind::Refused, Fault::Host));
+        assert_eq!(error.message(), "the handshake hook refused the client: 401 Unauthorized");
+    }
+
+    #[test]
+    fn body_of_the_hooks_refusal_is_named_once_and_only_if_there_is_one() {
+        let json = lines(&[("content-type", "application/json")]);
+        assert_eq!(
+            text(&Refusal::by_host(403, b"{}".to_vec(), &json)),
+            "HTTP/1.1 403 Forbidden\r\ncontent-type: application/json\r\nContent-Length: 2\r\n\
+             Connection: close\r\n\r\n{}"
+        );
+        let to = lines(&[("Location", "/login")]);
+        assert_eq!(
+            text(&Refusal::by_host(302, Vec::new(), &to)),
+            "HTTP/1.1 302 Found\r\nLocation: /login\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        );
+        assert_eq!(
+            text(&Refusal::by_host(304, b"x".to_vec(), &Headers::default())),
+            "HTTP/1.1 304 Not Modified\r\nConnection: close\r\n\r\n"
+        );
+        let nameless = Refusal::by_host(599, Vec::new(), &Headers::default());
+        assert!(text(&nameless).starts_with("HTTP/1.1 599 \r\n"));
+        assert_eq!(nameless.error().message(), "the handshake hook refused the client: 599");
+    }
+
+    #[test]
+    fn status_that_refuses_nothing_is_a_hook_that_failed() {
+        for status in [0, 100, 101, 200, 299, 600, 65535] {
+            let refusal = Refusal::by_host(status, b"in".to_vec(), &lines(&[("A", "b")]));
+            assert_eq!((refusal.status(), refusal.error().kind()), (500, ErrorKind::Hook));
+            assert_eq!(refusal.error().fault(), Fault::Host);
+            assert!(!text(&refusal).contains("A: b"));
+        }
+    }
+
+    #[test]
+    fn failed_hook_keeps_its_reason_from_the_client() {
+        let refusal = Refusal::hook_failed("secret");
+        assert!(refusal.status() == 500 && !text(&refusal).contains("secret"));
+        assert_eq!(refusal.error().message(), "the handshake hook failed: secret");
+    }
+
+    #[test]
+    fn headers_of_the_host_join_any_refusal_but_do_not_describe_its_body() {
+        let extra = lines(&[("Set-Cookie", "a"), ("Content-Type", "x/y"), ("Retry-After", "9")]);
+        let text = text(&Refusal::unavailable(cause()).with_headers(&extra));
+        assert!(text.contains("Set-Cookie: a\r\nRetry-After: 9\r\nContent-Length:"), "{text}");
+        assert!(!text.contains("x/y"), "{text}");
     }
 
     #[test]

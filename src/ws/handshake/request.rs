@@ -1,28 +1,45 @@
 //! The request that goes to the upstream: the client's, made ours.
 //!
 //! Rules: the client's end-to-end headers keep their order and case; what belongs to its own hop, to its handshake or
-//! to a body does not travel. Extensions are never offered. The host's rules are applied to the client's headers; what
-//! `forwarded` adds comes after them, so that removing `X-Forwarded-For` drops what an untrusted client claimed, and is
-//! left alone where a rule has put an `X-Forwarded-Proto` or `-Host`.
+//! to a body does not travel. Extensions are never offered. The host's rules are applied to the client's headers, the
+//! configuration's first and then this request's; what `forwarded` adds comes after them.
 
 use super::accept::ClientRequest;
-use super::headers::{is_value, Headers};
+use super::forwarded::{self, Forwarded};
+use super::headers::Headers;
 use super::rules::HeaderRules;
 use crate::ws::url::Url;
 
 /// How the upstream is asked.
 #[derive(Debug, Clone, Copy)]
 pub struct UpgradeOptions<'a> {
-    /// The host's changes to the headers.
+    /// The host's changes to the headers of every request.
     pub rules: &'a HeaderRules,
+    /// Its changes to this one, applied after those.
+    pub request_rules: Option<&'a HeaderRules>,
     /// The subprotocols to offer when there is no client whose offers could be passed on.
     pub protocols: &'a [String],
-    /// Whether to send `X-Forwarded-For`, `-Proto` and `-Host`.
-    pub forwarded: bool,
-    /// The client's address as text, for `X-Forwarded-For`.
+    /// What the upstream is told of the client.
+    pub forwarded: Forwarded,
+    /// The client's address as text, for `forwarded`.
     pub peer: Option<&'a str>,
-    /// Whether the client came over TLS, for `X-Forwarded-Proto`.
+    /// Whether the client came over TLS, for `forwarded`.
     pub client_secure: bool,
+}
+
+impl UpgradeOptions<'_> {
+    /// Whether the host has put a line of that name: this request's rules have the last word.
+    pub(super) fn puts(&self, name: &str) -> bool {
+        let own = self.request_rules.and_then(|rules| rules.puts(name));
+        own.or_else(|| self.rules.puts(name)).unwrap_or(false)
+    }
+
+    fn apply_rules(&self, headers: &mut Headers) {
+        self.rules.apply(headers);
+        if let Some(rules) = self.request_rules {
+            rules.apply(headers);
+        }
+    }
 }
 
 /// The subprotocols to offer: exactly the client's when there is one.
@@ -43,10 +60,8 @@ pub(super) fn write(
     if let Some(client) = client {
         add_end_to_end(&mut headers, client.headers());
     }
-    options.rules.apply(&mut headers);
-    if options.forwarded {
-        add_forwarded(&mut headers, client, options);
-    }
+    options.apply_rules(&mut headers);
+    forwarded::add(&mut headers, client, options);
     headers.push("Upgrade", b"websocket");
     headers.push("Connection", b"Upgrade");
     headers.push("Sec-WebSocket-Key", key.as_bytes());
@@ -63,39 +78,9 @@ pub(super) fn write(
 
 fn add_end_to_end(headers: &mut Headers, client: &Headers) {
     let mut kept = client.clone();
-    kept.strip_hop_by_hop();
-    for (name, value) in kept.iter() {
-        let lower = name.to_ascii_lowercase();
-        let ours = lower == "host" || lower.starts_with("sec-websocket-");
-        // Describes a body, and there is none.
-        let of_a_body = lower.starts_with("content-");
-        if !ours && !of_a_body {
-            headers.push(name, value);
-        }
-    }
-}
-
-/// The address goes to the end of the list; scheme and host replace what the client claimed.
-fn add_forwarded(
-    headers: &mut Headers,
-    client: Option<&ClientRequest>,
-    options: &UpgradeOptions<'_>,
-) {
-    if let Some(peer) = options.peer.filter(|peer| is_value(peer.as_bytes())) {
-        let mut list: Vec<&[u8]> =
-            headers.get_all("x-forwarded-for").filter(|v| !v.is_empty()).collect();
-        list.push(peer.as_bytes());
-        let list = list.join(&b", "[..]);
-        headers.set("X-Forwarded-For", &list);
-    }
-    let Some(client) = client else { return };
-    if !options.rules.puts("x-forwarded-proto") {
-        let scheme: &[u8] = if options.client_secure { b"https" } else { b"http" };
-        headers.set("X-Forwarded-Proto", scheme);
-    }
-    if !options.rules.puts("x-forwarded-host") {
-        headers.set("X-Forwarded-Host", client.host().as_bytes());
-    }
+    kept.strip_handshake();
+    kept.remove("host");
+    headers.append(&kept);
 }
 
 #[cfg(test)]
@@ -117,20 +102,21 @@ mod tests {
 
     struct Case {
         rules: HeaderRules,
+        request_rules: Option<HeaderRules>,
         protocols: Vec<String>,
-        forwarded: bool,
     }
 
     fn plain() -> Case {
-        Case { rules: HeaderRules::default(), protocols: Vec::new(), forwarded: false }
+        Case { rules: HeaderRules::default(), request_rules: None, protocols: Vec::new() }
     }
 
     impl Case {
         fn write(&self, url: &str, client: Option<&ClientRequest>) -> String {
             let options = UpgradeOptions {
                 rules: &self.rules,
+                request_rules: self.request_rules.as_ref(),
                 protocols: &self.protocols,
-                forwarded: self.forwarded,
+                forwarded: Forwarded::default(),
                 peer: Some("192.0.2.7"),
                 client_secure: false,
             };
@@ -186,35 +172,26 @@ mod tests {
     }
 
     #[test]
-    fn forwarded_appends_the_address_and_replaces_scheme_and_host() {
-        let case = Case { forwarded: true, ..plain() };
-        let client = client(
-            "X-Forwarded-For: 10.0.0.1\r\nX-Forwarded-Host: fake\r\nx-forwarded-for: 10.0.0.2\r\n\
-             X-Forwarded-Proto: https\r\nX-Forwarded-Proto: spoof\r\n",
-        );
+    fn rules_of_this_request_are_applied_after_those_of_every_one() {
+        let mut case = plain();
+        case.rules.set("Host", b"virtual").unwrap();
+        case.rules.set("X-Key", b"1").unwrap();
+        let mut own = HeaderRules::default();
+        own.set("host", b"tenant").unwrap();
+        own.remove("x-key").unwrap();
+        own.add("X-User", b"u").unwrap();
+        case.request_rules = Some(own);
         assert_eq!(
-            case.write("ws://up/", Some(&client)),
-            format!(
-                "GET / HTTP/1.1\r\nHost: up\r\nX-Forwarded-For: 10.0.0.1, 10.0.0.2, 192.0.2.7\r\n\
-                 X-Forwarded-Host: client.example\r\nX-Forwarded-Proto: http\r\n{OURS}\r\n"
-            )
+            case.write("ws://up/", None),
+            format!("GET / HTTP/1.1\r\nhost: tenant\r\nX-User: u\r\n{OURS}\r\n")
         );
     }
 
     #[test]
-    fn rules_and_forwarded_work_together() {
-        let mut case = Case { forwarded: true, ..plain() };
-        case.rules.remove("X-Forwarded-For").unwrap();
-        case.rules.set("X-Forwarded-Proto", b"https").unwrap();
-        let text = case.write("ws://up/", Some(&client("X-Forwarded-For: forged\r\n")));
-        assert!(
-            text.contains("X-Forwarded-For: 192.0.2.7\r\n") && !text.contains("forged"),
-            "{text}"
-        );
-        assert!(
-            text.contains("X-Forwarded-Proto: https\r\n") && !text.contains(": http\r\n"),
-            "{text}"
-        );
+    fn unix_socket_is_asked_as_localhost() {
+        assert!(plain()
+            .write("ws+unix:/run/s:/x?y", Some(&client("")))
+            .starts_with("GET /x?y HTTP/1.1\r\nHost: localhost\r\n"));
     }
 
     #[test]

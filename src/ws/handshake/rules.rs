@@ -1,4 +1,5 @@
-//! What the host changes in the headers of the request sent upstream: add, set, remove, in the order given.
+//! What the host changes in the headers of the request sent upstream: add, set, remove, in the order given; for every
+//! session by the configuration, and for one by its handshake hook.
 //!
 //! Rule: names that the handshake or the connection owns are refused when the rule is made, so applying never fails.
 //! `Host` may be set, but neither removed nor doubled.
@@ -91,11 +92,10 @@ impl HeaderRules {
         Ok(())
     }
 
-    /// Whether a rule puts a line of that name.
-    pub(super) fn puts(&self, name: &str) -> bool {
-        self.rules
-            .iter()
-            .any(|rule| !matches!(rule, Rule::Remove(_)) && rule.name().eq_ignore_ascii_case(name))
+    /// Whether the last rule about that name puts a line or removes it; `None` when no rule is about it.
+    pub(super) fn puts(&self, name: &str) -> Option<bool> {
+        let last = self.rules.iter().rfind(|rule| rule.name().eq_ignore_ascii_case(name))?;
+        Some(!matches!(last, Rule::Remove(_)))
     }
 
     pub(super) fn apply(&self, headers: &mut Headers) {
@@ -155,6 +155,16 @@ mod tests {
         rules.remove("x").unwrap();
         rules.add("Y", b"2").unwrap();
         assert_eq!(applied(&rules), "Host: other\r\nCOOKIE: e\r\nCookie: f\r\nY: 2\r\n");
+    }
+
+    #[test]
+    fn last_rule_about_a_name_says_whether_it_is_put() {
+        let mut rules = HeaderRules::default();
+        assert_eq!(rules.puts("A"), None);
+        rules.set("a", b"1").unwrap();
+        assert_eq!(rules.puts("A"), Some(true));
+        rules.remove("A").unwrap();
+        assert_eq!((rules.puts("a"), rules.puts("b")), (Some(false), None));
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! What makes a 101 count: it must prove that the upstream read this very request as a WebSocket handshake.
 //!
 //! Rule: exact, and nothing that we did not ask for (RFC 6455 section 4.1, the client's checks 2 to 6). A proxy that
-//! takes less for an upgrade forwards HTTP requests as frames, and the other way round.
+//! takes less for an upgrade forwards HTTP requests as frames, and the other way round. What else stands in a 101 is
+//! between the upstream and the client: cookies are set there.
 
+use super::headers::Headers;
 use super::parse::ResponseHead;
 
 /// The subprotocol that a valid 101 chose; an error is what was wrong. `accept` is the only right
@@ -39,6 +41,14 @@ pub(super) fn check(
         },
         Err(_) => Err("more than one Sec-WebSocket-Protocol"),
     }
+}
+
+/// The headers of a 101 that go on to the client: those of neither this hop, this handshake nor a body. There are no
+/// more of them than one head may have.
+pub(super) fn passed_on(mut headers: Headers) -> Headers {
+    headers.strip_handshake();
+    headers.strip_illegal();
+    headers
 }
 
 #[cfg(test)]

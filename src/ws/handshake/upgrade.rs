@@ -10,7 +10,7 @@ use tungstenite::handshake::derive_accept_key;
 
 use super::accept::ClientRequest;
 use super::body::Body;
-use super::head::{refuse_other_protocols, HeadError, HeadScan, MAX_HEAD};
+use super::head::{HeadError, HeadScan, MAX_HEAD};
 use super::headers::Headers;
 use super::parse::{self, ResponseHead};
 use super::refusal::Refusal;
@@ -18,9 +18,6 @@ use super::request::{self, UpgradeOptions};
 use super::switch;
 use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::ws::url::Url;
-
-/// What every answer that we can read begins with.
-const HTTP_1: &[u8] = b"HTTP/1.";
 
 /// What the upstream's bytes amount to so far.
 #[derive(Debug)]
@@ -31,6 +28,8 @@ pub enum Answer {
     Open {
         /// The subprotocol that the upstream chose, one of those offered.
         protocol: Option<String>,
+        /// Its end-to-end headers, for the client's 101 if that was not sent before.
+        headers: Headers,
         /// How many bytes of the input belong to the handshake; frames follow.
         consumed: usize,
     },
@@ -86,7 +85,7 @@ impl Upgrade {
             match &mut self.state {
                 State::Head { start, scan } => {
                     let rest = bytes.get(*start..).unwrap_or_default();
-                    let Some(len) = find_head(scan, rest)? else {
+                    let Some(len) = scan.find_answer_end(rest).map_err(unreadable)? else {
                         return if eof { Err(closed_early(bytes)) } else { Ok(Answer::NeedMore) };
                     };
                     let head =
@@ -123,7 +122,8 @@ impl Upgrade {
             101 => {
                 let protocol = switch::check(&head, &self.accept, &self.offers).map_err(invalid)?;
                 self.state = State::Done;
-                return Ok(Some(Answer::Open { protocol, consumed: end }));
+                let headers = switch::passed_on(head.headers);
+                return Ok(Some(Answer::Open { protocol, headers, consumed: end }));
             }
             100..=199 => {
                 let scan = HeadScan::with_limit(MAX_HEAD.saturating_sub(end));
@@ -161,17 +161,6 @@ impl fmt::Debug for Upgrade {
     }
 }
 
-/// The end of the head. Something other than HTTP/1 is told by its first bytes, not by waiting for an end, and before
-/// anything else, so that the words do not depend on how the input was cut.
-fn find_head(scan: &mut HeadScan, bytes: &[u8]) -> Result<Option<usize>> {
-    let first = bytes.get(..HTTP_1.len()).unwrap_or(bytes);
-    if !HTTP_1.starts_with(first) {
-        refuse_other_protocols(bytes).map_err(unreadable)?;
-        return Err(unreadable(HeadError::Malformed("something that is not HTTP/1")));
-    }
-    scan.find_end(bytes).map_err(unreadable)
-}
-
 fn unreadable(error: HeadError) -> Error {
     invalid(&error.to_string())
 }
@@ -192,6 +181,7 @@ fn closed_early(bytes: &[u8]) -> Error {
 #[cfg(test)]
 mod tests {
     use super::super::body::MAX_BODY;
+    use super::super::forwarded::Forwarded;
     use super::super::rules::HeaderRules;
     use super::*;
 
@@ -206,8 +196,9 @@ mod tests {
         let protocols = ["a".to_owned(), "b".to_owned()];
         let options = UpgradeOptions {
             rules: &rules,
+            request_rules: None,
             protocols: &protocols,
-            forwarded: false,
+            forwarded: Forwarded::default(),
             peer: None,
             client_secure: false,
         };
@@ -240,12 +231,29 @@ mod tests {
     fn valid_101_opens_and_leaves_the_frames() {
         for after in ["", "\u{1}\0\r\n"] {
             match answer(format!("{VALID}{after}").as_bytes(), false).unwrap() {
-                Answer::Open { protocol, consumed } => {
+                Answer::Open { protocol, headers, consumed } => {
+                    assert_eq!(headers, Headers::default());
                     assert_eq!((protocol.as_deref(), consumed), (Some("b"), VALID.len()));
                 }
                 other => panic!("{other:?}"),
             }
         }
+    }
+
+    #[test]
+    fn end_to_end_headers_of_the_101_are_the_clients() {
+        let lines = "Set-Cookie: a=1; Path=/\r\nDATE: now\r\nServer: s\r\nset-cookie: b=2\r\nX-Hop: 1\r\n\
+             Keep-Alive: 1\r\nSec-WebSocket-Extensions: ,\r\nSec-WebSocket-Version: 13\r\nContent-Length: 0\r\n\
+             Content-Type: a/b\r\nTransfer-Encoding: chunked\r\nProxy-Authenticate: Basic\r\nX-Empty:\r\n\r\n";
+        let text = VALID.replacen("Connection: Upgrade", "Connection: Upgrade, x-hop", 1);
+        let text = text.replacen("\r\n\r\n", &format!("\r\n{lines}"), 1);
+        let Ok(Answer::Open { headers, .. }) = answer(text.as_bytes(), false) else { panic!() };
+        let mut out = Vec::new();
+        headers.write_to(&mut out);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "Set-Cookie: a=1; Path=/\r\nDATE: now\r\nServer: s\r\nset-cookie: b=2\r\nX-Empty: \r\n"
+        );
     }
 
     #[test]

@@ -1,0 +1,264 @@
+//! A connection under TLS that two threads use at once, one to read and one to write.
+//!
+//! Theory: the TLS object works on memory alone and sits behind a lock, which is held for that work and never
+//! while a socket is called. A read takes encrypted bytes from the socket without the lock, then decrypts under it; a
+//! write encrypts under it, then sends without. So neither user can hold up the other, and what a read has to answer
+//! (key updates, RFC 8446 section 4.6.3; alerts) goes out through the same backlog as what is written.
+//!
+//! Rules: at most one user reads and one writes. Bytes count as written once they are encrypted; whoever writes
+//! looks after the backlog until it is empty, and encrypts no more before. Answers are the reader's to look after, too:
+//! a reader that waits for input waits for room for them as well. A peer that asks for more of them than it reads is
+//! given up: they would take memory without end.
+
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::backlog::Backlog;
+use super::memory::Incoming;
+use super::poll::{wait, Events};
+use super::socket::Socket;
+use super::tls_step::Secure;
+use super::tls_words::{greedy, read_error};
+
+/// The most plaintext that one write encrypts: four records.
+const MOST: usize = 64 * 1024;
+/// How many bytes of answers may wait: those to more than 2,000 requests for a key update.
+const MOST_ANSWERS: u64 = 64 * 1024;
+
+/// See the top of this file.
+pub(super) struct Tls {
+    object: Mutex<Object>,
+    /// A read has made progress, or nobody is to wait for one any longer.
+    progress: Condvar,
+    /// What the reader has of encrypted bytes.
+    incoming: Mutex<Incoming>,
+    backlog: Arc<Backlog>,
+    /// Decrypting may go on without the socket.
+    has_input: AtomicBool,
+}
+
+struct Object {
+    stream: Box<dyn Secure>,
+    /// A write waits for a read to go on: the peer renegotiates.
+    held: bool,
+    ended: bool,
+    /// Reading has failed; for the next read, when this one had something to give.
+    failure: Option<io::Error>,
+}
+
+impl std::fmt::Debug for Tls {
+    /// Without its state: keys.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Tls")
+    }
+}
+
+impl Tls {
+    /// A connection whose TLS handshake is over.
+    pub(super) fn new(mut stream: Box<dyn Secure>, backlog: Arc<Backlog>) -> Tls {
+        let incoming = std::mem::take(&mut stream.memory().incoming);
+        Tls {
+            object: Mutex::new(Object { stream, held: false, ended: false, failure: None }),
+            progress: Condvar::new(),
+            incoming: Mutex::new(incoming),
+            backlog,
+            has_input: AtomicBool::new(true),
+        }
+    }
+
+    /// Blocks until there is something; 0 is the end.
+    pub(super) fn recv(&self, socket: &Socket, buf: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.decrypt(socket, buf) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.answer_meanwhile(socket)?;
+                    self.take_in(|room| socket.recv(room))?;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    /// What is there; [`ErrorKind::WouldBlock`] when nothing is, 0 is the end.
+    pub(super) fn try_recv(&self, socket: &Socket, buf: &mut [u8]) -> io::Result<usize> {
+        match self.decrypt(socket, buf) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.take_in(|room| socket.try_recv(room))?;
+                self.decrypt(socket, buf)
+            }
+            done => done,
+        }
+    }
+
+    /// Whether a read may find something without the socket having anything to read.
+    pub(super) fn has_input(&self) -> bool {
+        self.has_input.load(Ordering::Acquire)
+    }
+
+    /// As much as is encrypted at once; [`ErrorKind::WouldBlock`] while what was encrypted before waits for room.
+    pub(super) fn try_send(&self, socket: &Socket, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.backlog.flush(socket)?;
+        if self.backlog.is_waiting() {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        let taken = self.encrypt(parts)?;
+        self.backlog.flush(socket)?;
+        match taken {
+            0 => Err(ErrorKind::WouldBlock.into()),
+            taken => Ok(taken),
+        }
+    }
+
+    /// Blocks until [`Tls::try_send`] has something to say.
+    pub(super) fn wait_writable(&self, socket: &Socket) -> io::Result<()> {
+        if !self.backlog.is_waiting() {
+            let mut object = self.object.lock();
+            if object.held && !object.ended {
+                self.progress.wait(&mut object);
+                return Ok(());
+            }
+        }
+        socket.wait_writable()
+    }
+
+    /// Whether bytes wait that only a later [`Tls::flush`] will send.
+    pub(super) fn has_backlog(&self) -> bool {
+        self.backlog.is_waiting()
+    }
+
+    /// Sends what waits, as far as it fits now; says how much that was.
+    pub(super) fn flush(&self, socket: &Socket) -> io::Result<usize> {
+        self.backlog.flush(socket)
+    }
+
+    /// Whether a write waits for a read, not for room.
+    pub(super) fn is_held(&self) -> bool {
+        self.object.lock().held
+    }
+
+    /// Tells the peer that nothing more comes: close_notify (RFC 8446 section 6.1), then the end of our half.
+    pub(super) fn shutdown_write(&self, socket: &Socket) -> io::Result<()> {
+        self.object.lock().stream.end();
+        self.backlog.end(socket)
+    }
+
+    /// The same as far as it goes without waiting, then the end of everything.
+    pub(super) fn shutdown_both(&self, socket: &Socket) -> io::Result<()> {
+        {
+            let mut object = self.object.lock();
+            object.stream.end();
+            object.ended = true;
+        }
+        let _ = self.backlog.flush(socket);
+        self.progress.notify_all();
+        socket.shutdown_both()
+    }
+
+    /// Until there is something to read: sends the answers that had no room. Nobody else may be about to write.
+    fn answer_meanwhile(&self, socket: &Socket) -> io::Result<()> {
+        while self.backlog.answers() > 0 {
+            let either = Events { readable: true, writable: true, hang_up: false };
+            let [came] = wait([(socket.as_fd(), either)], None).map_err(io::Error::other)?;
+            if came.writable {
+                let _ = self.backlog.flush(socket); // after a failure nothing waits
+            }
+            if came.readable {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes encrypted bytes from the socket, without a lock.
+    fn take_in(&self, read: impl FnOnce(&mut [u8]) -> io::Result<usize>) -> io::Result<()> {
+        let mut incoming = std::mem::take(&mut *self.incoming.lock());
+        let outcome = incoming.fill(read);
+        *self.incoming.lock() = incoming;
+        outcome
+    }
+
+    /// Decrypts into `buf` until it is full or more bytes are needed.
+    fn decrypt(&self, socket: &Socket, buf: &mut [u8]) -> io::Result<usize> {
+        let mut count = 0;
+        let (outcome, answers) = {
+            let mut object = self.object.lock();
+            let mut incoming = self.incoming.lock();
+            let before = self.backlog.total();
+            std::mem::swap(&mut object.stream.memory().incoming, &mut incoming);
+            let outcome = object.read(buf, &mut count);
+            std::mem::swap(&mut object.stream.memory().incoming, &mut incoming);
+            self.has_input.store(outcome.is_ok(), Ordering::Release);
+            (outcome, self.backlog.total().wrapping_sub(before))
+        };
+        self.progress.notify_all();
+        if answers > 0 {
+            self.answer(socket, answers)?;
+        }
+        match (count, outcome) {
+            (0, Err(error)) => Err(error),
+            (count, _) => Ok(count),
+        }
+    }
+
+    /// Sends what a read has queued.
+    fn answer(&self, socket: &Socket, count: u64) -> io::Result<()> {
+        self.backlog.note_answers(count);
+        let _ = self.backlog.flush(socket); // whoever writes finds out; what was read counts
+        match self.backlog.answers() > MOST_ANSWERS {
+            true => Err(greedy()),
+            false => Ok(()),
+        }
+    }
+
+    fn encrypt(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut object = self.object.lock();
+        if object.ended {
+            return Err(ErrorKind::BrokenPipe.into()); // not held for ever by a peer that renegotiates
+        }
+        let mut taken = 0;
+        for part in parts {
+            let mut rest = part.get(..MOST - taken).unwrap_or(part);
+            while !rest.is_empty() {
+                match object.stream.write(rest) {
+                    Ok(count) => {
+                        taken += count;
+                        rest = rest.get(count..).unwrap_or_default();
+                    }
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                        object.held = true;
+                        return Ok(taken);
+                    }
+                    Err(error) => return Err(read_error(error)),
+                }
+            }
+        }
+        Ok(taken)
+    }
+}
+
+impl Object {
+    /// Reads into `buf`, counting. `Ok` when it is full or the stream has ended; then reading may go on at once.
+    fn read(&mut self, buf: &mut [u8], count: &mut usize) -> io::Result<()> {
+        self.held = false;
+        if let Some(error) = self.failure.take() {
+            return Err(error);
+        }
+        while let Some(room) = buf.get_mut(*count..).filter(|room| !room.is_empty()) {
+            match self.stream.read(room) {
+                Ok(0) => return Ok(()),
+                Ok(read) => *count += read,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(error),
+                Err(error) if *count == 0 => return Err(read_error(error)),
+                Err(error) => {
+                    self.failure = Some(read_error(error));
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+}

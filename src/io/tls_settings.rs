@@ -1,0 +1,217 @@
+//! How TLS is spoken on either leg, and the native-tls objects made of it, once.
+//!
+//! Theory: reading the system's certificate authorities takes 40 to 60 ms, so a connector is made with the first
+//! connection that needs one and kept; every session of a configuration shares it. A setter that changes something
+//! forgets it.
+
+use std::sync::OnceLock;
+
+use native_tls::{Certificate, Protocol, TlsConnector};
+use openssl::error::ErrorStack;
+use openssl::ssl::{select_next_proto, AlpnError, SslAcceptor, SslMethod, SslVersion};
+
+use super::certificates;
+use crate::error::{Error, ErrorKind, Fault, Result};
+
+/// The lowest version of TLS that is spoken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// TLS 1.2 (RFC 5246); what is older is broken (RFC 8996).
+    #[default]
+    Tls12,
+    /// TLS 1.3 (RFC 8446).
+    Tls13,
+}
+
+impl TlsVersion {
+    fn protocol(self) -> Protocol {
+        match self {
+            TlsVersion::Tls12 => Protocol::Tlsv12,
+            TlsVersion::Tls13 => Protocol::Tlsv13,
+        }
+    }
+
+    fn in_openssl(self) -> SslVersion {
+        match self {
+            TlsVersion::Tls12 => SslVersion::TLS1_2,
+            TlsVersion::Tls13 => SslVersion::TLS1_3,
+        }
+    }
+}
+
+/// RFC 7301: what is spoken inside.
+const HTTP: [&str; 1] = ["http/1.1"];
+const HTTP_ON_THE_WIRE: &[u8] = b"\x08http/1.1";
+
+/// Towards upstreams.
+#[derive(Clone)]
+pub(crate) struct UpstreamTls {
+    verify: bool,
+    authorities: Vec<Certificate>,
+    server_name: Option<String>,
+    identity: Option<native_tls::Identity>,
+    lowest: TlsVersion,
+    connector: OnceLock<Result<TlsConnector>>,
+}
+
+impl Default for UpstreamTls {
+    fn default() -> Self {
+        UpstreamTls {
+            verify: true,
+            authorities: Vec::new(),
+            server_name: None,
+            identity: None,
+            lowest: TlsVersion::default(),
+            connector: OnceLock::new(),
+        }
+    }
+}
+
+impl std::fmt::Debug for UpstreamTls {
+    /// Without the key.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("UpstreamTls")
+            .field("verify", &self.verify)
+            .field("authorities", &self.authorities.len())
+            .field("server_name", &self.server_name)
+            .field("identity", &self.identity.is_some())
+            .field("lowest", &self.lowest)
+            .finish_non_exhaustive()
+    }
+}
+
+impl UpstreamTls {
+    /// Whether certificates and names are checked.
+    pub(crate) fn set_verify(&mut self, on: bool) {
+        self.verify = on;
+        self.connector = OnceLock::new();
+    }
+
+    /// Trusts these too.
+    pub(crate) fn add_authorities(&mut self, pem: &[u8]) -> Result<()> {
+        self.authorities.extend(certificates::authorities(pem)?);
+        self.connector = OnceLock::new();
+        Ok(())
+    }
+
+    /// The name to ask for and to check, instead of the URL's host.
+    pub(crate) fn set_server_name(&mut self, name: &str) -> Result<()> {
+        let is_named = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
+        if name.is_empty() || name.len() > 253 || !name.bytes().all(is_named) {
+            return Err(Error::argument("the server name is neither a host name nor an address"));
+        }
+        self.server_name = Some(name.to_owned());
+        Ok(())
+    }
+
+    /// What we show to an upstream that asks for a certificate.
+    pub(crate) fn set_identity(&mut self, chain: &[u8], key: &[u8]) -> Result<()> {
+        self.identity = Some(certificates::identity("proxy", chain, key)?);
+        self.connector = OnceLock::new();
+        Ok(())
+    }
+
+    /// The lowest version.
+    pub(crate) fn set_lowest(&mut self, version: TlsVersion) {
+        self.lowest = version;
+        self.connector = OnceLock::new();
+    }
+
+    /// The name to ask `host` for.
+    pub(crate) fn name_for<'a>(&'a self, host: &'a str) -> &'a str {
+        self.server_name.as_deref().unwrap_or(host)
+    }
+
+    /// Made at the first call.
+    pub(crate) fn connector(&self) -> Result<&TlsConnector> {
+        self.connector.get_or_init(|| self.build()).as_ref().map_err(Error::clone)
+    }
+
+    fn build(&self) -> Result<TlsConnector> {
+        let mut builder = TlsConnector::builder();
+        builder
+            .min_protocol_version(Some(self.lowest.protocol()))
+            .request_alpns(&HTTP)
+            .danger_accept_invalid_certs(!self.verify)
+            .danger_accept_invalid_hostnames(!self.verify);
+        for authority in &self.authorities {
+            builder.add_root_certificate(authority.clone());
+        }
+        if let Some(identity) = &self.identity {
+            builder.identity(identity.clone());
+        }
+        let built = builder.build().map_err(|error| not_built(&error))?;
+        log::debug!("the TLS connector for upstreams was built");
+        if !self.verify {
+            log::warn!("certificates of upstreams are not verified, as configured");
+        }
+        Ok(built)
+    }
+}
+
+/// Towards clients.
+#[derive(Clone, Default)]
+pub(crate) struct ClientTls {
+    /// Without one, clients speak no TLS.
+    identity: Option<certificates::Identity>,
+    lowest: TlsVersion,
+    acceptor: OnceLock<Result<SslAcceptor>>,
+}
+
+impl std::fmt::Debug for ClientTls {
+    /// Without the key.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ClientTls")
+            .field("identity", &self.identity.is_some())
+            .field("lowest", &self.lowest)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ClientTls {
+    /// What clients are shown; from now on they speak TLS.
+    pub(crate) fn set_identity(&mut self, chain: &[u8], key: &[u8]) -> Result<()> {
+        self.identity = Some(certificates::Identity::new("client side", chain, key)?);
+        self.acceptor = OnceLock::new();
+        Ok(())
+    }
+
+    /// The lowest version.
+    pub(crate) fn set_lowest(&mut self, version: TlsVersion) {
+        self.lowest = version;
+        self.acceptor = OnceLock::new();
+    }
+
+    /// Made at the first call; `None` when clients speak no TLS.
+    pub(crate) fn acceptor(&self) -> Result<Option<&SslAcceptor>> {
+        let Some(identity) = &self.identity else { return Ok(None) };
+        let built = self.acceptor.get_or_init(|| self.build(identity));
+        built.as_ref().map(Some).map_err(Error::clone)
+    }
+
+    fn build(&self, identity: &certificates::Identity) -> Result<SslAcceptor> {
+        let built = self.acceptor_of(identity).map_err(|error| not_built(&error))?;
+        log::debug!("the TLS acceptor for clients was built");
+        Ok(built)
+    }
+
+    /// Mozilla's intermediate settings: TLS 1.2 and 1.3, and ciphers that keep past sessions secret.
+    fn acceptor_of(&self, identity: &certificates::Identity) -> Result<SslAcceptor, ErrorStack> {
+        let mut builder = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server())?;
+        builder.set_min_proto_version(Some(self.lowest.in_openssl()))?;
+        builder.set_certificate(&identity.certificate)?;
+        builder.set_private_key(&identity.key)?;
+        for certificate in &identity.chain {
+            builder.add_extra_chain_cert(certificate.clone())?;
+        }
+        // A client that offers other protocols alone is let in all the same: its request will show.
+        builder.set_alpn_select_callback(|_, offered| {
+            select_next_proto(HTTP_ON_THE_WIRE, offered).ok_or(AlpnError::NOACK)
+        });
+        Ok(builder.build())
+    }
+}
+
+fn not_built(error: &dyn std::fmt::Display) -> Error {
+    Error::new(ErrorKind::Tls, Fault::Host, format!("TLS cannot be set up: {error}"))
+}

@@ -1,0 +1,101 @@
+//! What a step of a TLS handshake comes to, whichever object makes it: native-tls towards upstreams, OpenSSL's own
+//! acceptor towards clients, since that of native-tls speaks TLS 1.2 and nothing newer.
+
+use std::error::Error as StdError;
+use std::io::{Read, Write};
+
+use native_tls::{MidHandshakeTlsStream, TlsStream};
+use openssl::ssl::{MidHandshakeSslStream, SslStream};
+
+use super::memory::Memory;
+
+/// A connection whose handshake is over.
+pub(super) trait Secure: Read + Write + Send {
+    /// What it reads from and writes to.
+    fn memory(&mut self) -> &mut Memory;
+
+    /// Says that nothing more comes. A connection that is lost needs no farewell: there is no error.
+    fn end(&mut self);
+}
+
+/// A handshake under way.
+pub(super) trait Midway: Send {
+    /// What it reads from and writes to.
+    fn memory(&mut self) -> &mut Memory;
+
+    /// The next step.
+    fn go_on(self: Box<Self>) -> Step;
+}
+
+/// See the top of this file.
+pub(super) enum Step {
+    /// The handshake is over.
+    Done(Box<dyn Secure>),
+    /// More has to come first.
+    Pending(Box<dyn Midway>),
+    /// It has failed.
+    Failed(Box<dyn StdError>),
+}
+
+impl Secure for TlsStream<Memory> {
+    fn memory(&mut self) -> &mut Memory {
+        self.get_mut()
+    }
+
+    fn end(&mut self) {
+        let _ = self.shutdown();
+    }
+}
+
+impl Secure for SslStream<Memory> {
+    fn memory(&mut self) -> &mut Memory {
+        self.get_mut()
+    }
+
+    fn end(&mut self) {
+        let _ = self.shutdown();
+    }
+}
+
+impl Midway for MidHandshakeTlsStream<Memory> {
+    fn memory(&mut self) -> &mut Memory {
+        self.get_mut()
+    }
+
+    fn go_on(self: Box<Self>) -> Step {
+        Step::from(self.handshake())
+    }
+}
+
+impl Midway for MidHandshakeSslStream<Memory> {
+    fn memory(&mut self) -> &mut Memory {
+        self.get_mut()
+    }
+
+    fn go_on(self: Box<Self>) -> Step {
+        Step::from(self.handshake())
+    }
+}
+
+impl From<Result<TlsStream<Memory>, native_tls::HandshakeError<Memory>>> for Step {
+    fn from(step: Result<TlsStream<Memory>, native_tls::HandshakeError<Memory>>) -> Step {
+        match step {
+            Ok(stream) => Step::Done(Box::new(stream)),
+            Err(native_tls::HandshakeError::WouldBlock(state)) => Step::Pending(Box::new(state)),
+            Err(native_tls::HandshakeError::Failure(error)) => Step::Failed(Box::new(error)),
+        }
+    }
+}
+
+impl From<Result<SslStream<Memory>, openssl::ssl::HandshakeError<Memory>>> for Step {
+    fn from(step: Result<SslStream<Memory>, openssl::ssl::HandshakeError<Memory>>) -> Step {
+        match step {
+            Ok(stream) => Step::Done(Box::new(stream)),
+            Err(openssl::ssl::HandshakeError::WouldBlock(state)) => Step::Pending(Box::new(state)),
+            Err(openssl::ssl::HandshakeError::Failure(state)) => {
+                Step::Failed(Box::new(state.into_error()))
+            }
+            Err(openssl::ssl::HandshakeError::SetupFailure(error)) => Step::Failed(Box::new(error)),
+        }
+    }
+}
