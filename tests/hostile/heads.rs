@@ -209,6 +209,47 @@ fn an_upstream_whose_answer_never_ends_is_cut_off() {
     });
 }
 
+/// The same from an HTTP proxy, asked for the way to the upstream.
+fn trickled_by_http_proxy(first: &str, chunk: &[u8], pause: Duration) -> (u16, Duration) {
+    let proxy = Listener::bind();
+    let config = config(Policy::Serial, |config| {
+        config.connect_timeout(Duration::from_millis(800)).unwrap();
+        config.http_proxy(&format!("http://{}", proxy.addr())).unwrap();
+    });
+    let host = Host::start(config, "ws://upstream.invalid", super::support::host::pass);
+    let (addr, started) = (host.addr, Instant::now());
+    let client = thread::spawn(move || ask(addr, request("/", "").as_bytes()));
+    let (mut stream, head) = asked(&proxy);
+    assert!(head.starts_with("CONNECT "), "{head}");
+    stream.write_all(first.as_bytes()).unwrap();
+    while !client.is_finished() && stream.write_all(chunk).is_ok() {
+        thread::sleep(pause);
+    }
+    assert!(host.outcome().is_err());
+    (status(&client.join().unwrap()), started.elapsed())
+}
+
+#[test]
+fn an_http_proxy_whose_answer_trickles_or_never_ends_is_cut_off() {
+    watched(|| {
+        let (before, used) = (reset_peak(), cpu());
+        let slow = Duration::from_millis(10);
+        let (status, lasted) = trickled_by_http_proxy("HTTP/1.1 200 OK\r\nX: ", b"a", slow);
+        assert_eq!(status, 504);
+        assert!(lasted < PROMPT * 2, "{lasted:?}");
+        let at_once = Duration::ZERO;
+        let head = "HTTP/1.1 200 OK\r\nX: ";
+        assert_eq!(trickled_by_http_proxy(head, &[b'a'; 64 << 10], at_once).0, 502);
+        let interim = b"HTTP/1.1 103 Early Hints\r\n\r\n";
+        assert_eq!(trickled_by_http_proxy("", interim, at_once).0, 502);
+        let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "A: b\r\n".repeat(5_000));
+        assert_eq!(trickled_by_http_proxy(&many, b"", slow).0, 502);
+        let peak = memory("VmHWM").saturating_sub(before);
+        assert!(peak < 16 << 20, "{peak} bytes more at the peak");
+        assert!(cpu() - used < LINEAR, "{:?}", cpu() - used);
+    });
+}
+
 #[test]
 fn a_client_that_does_not_read_its_refusal_is_let_go() {
     watched(|| {

@@ -4,11 +4,12 @@ use std::io::Write;
 use std::sync::Mutex;
 use std::thread;
 
-use wsproxy::{ErrorKind, Kind, Policy, Side, Verdict};
+use wsproxy::{Admission, Client, ErrorKind, Kind, Policy, Side, Verdict};
 
 use super::guard::watched;
 use super::support::host::{config, pass, session, Host};
-use super::support::http::{ask, asked, connect, hear_all};
+use super::support::http::{ask, asked, connect, hear_all, status};
+use super::support::http_proxy::HttpProxy;
 use super::support::offence::legal;
 use super::support::peer::{request, Listener, Peer, TEXT};
 use super::support::POLICIES;
@@ -190,6 +191,114 @@ fn urls_that_are_refused_are_not_repeated() {
             let proxy = wsproxy::Proxy::new(config(Policy::Serial, |_| {})).unwrap();
             let error = proxy.connect_upstream(url).unwrap_err();
             keeps_silent(&error, &error.to_string());
+        }
+    });
+}
+
+#[test]
+fn credentials_of_an_http_proxy_are_logged_and_shown_nowhere() {
+    collected(|| {
+        for policy in POLICIES {
+            let upstream = Listener::bind();
+            let proxy = HttpProxy::to(upstream.addr());
+            let config = config(policy, |config| {
+                config.http_proxy(&proxy.url("user:s3cr3t@")).unwrap();
+            });
+            keeps_silent(&config, "");
+            let host = Host::start(config, "ws://upstream.invalid/?s3cr3t", pass);
+            let addr = host.addr;
+            let client = thread::spawn(move || Peer::connect(addr));
+            let peer = upstream.accept();
+            assert!(proxy.asked().contains("Proxy-Authorization: Basic dXNlcjpzM2NyM3Q="));
+            assert!(!peer.head.contains("dXNlcjpzM2NyM3Q"), "{}", peer.head);
+            drop((client.join().unwrap(), peer));
+            keeps_silent(&host.outcome(), "");
+            keeps_silent(&host.proxy, "");
+        }
+    });
+}
+
+#[test]
+fn an_http_proxy_that_refuses_hears_the_credentials_and_nobody_else_does() {
+    collected(|| {
+        for answer in [
+            "HTTP/1.1 407 No\r\nProxy-Authenticate: Basic realm=s3cr3t\r\n\r\ns3cr3t",
+            "s3cr3t\r\n\r\n",
+            "HTTP/1.1 200 OK\r\n\r\ns3cr3t",
+            "HTTP/1.1 200 OK\r\nX s3cr3t\r\n\r\n",
+            "",
+        ] {
+            let listener = Listener::bind();
+            let config = config(Policy::Serial, |config| {
+                config.http_proxy(&format!("http://s3cr3t:s3cr3t@{}", listener.addr())).unwrap();
+            });
+            let host = Host::start(config, "ws://upstream.invalid/s3cr3t", pass);
+            let mut client = connect(host.addr);
+            client.write_all(request("/", "").as_bytes()).unwrap();
+            let (mut stream, _) = asked(&listener);
+            stream.write_all(answer.as_bytes()).unwrap();
+            drop(stream);
+            let heard = hear_all(&mut client);
+            drop(client);
+            assert!(status(&heard) == 502 && !heard.contains(SECRET), "{heard}");
+            let error = host.outcome().unwrap_err();
+            keeps_silent(&error, &error.to_string());
+            keeps_silent(&host.proxy, "");
+        }
+        for url in [
+            "http://u:s3cr3t@",
+            "https://u:s3cr3t@h:1",
+            "http://u:s3cr3t@h:1/x",
+            "s3cr3t",
+            "http://s3cr3t@:s3cr3t",
+        ] {
+            let error = wsproxy::Config::new().http_proxy(url).unwrap_err();
+            keeps_silent(&error, &error.to_string());
+        }
+    });
+}
+
+#[test]
+fn what_the_handshake_hook_sees_and_says_is_logged_and_shown_nowhere() {
+    collected(|| {
+        for ending in 0..3 {
+            let listener = Listener::bind();
+            let url = listener.url();
+            let host = Host::serve(config(Policy::Serial, |_| {}), move |proxy, client| {
+                proxy.connect_with(Client::new(client), &url, |handshake| {
+                    handshake.set_header("X-Key", b"s3cr3t").unwrap();
+                    handshake.add_answer_header("Set-Cookie", b"s3cr3t").unwrap();
+                    handshake.set_url(&format!("{url}/s3cr3t")).unwrap();
+                    keeps_silent(handshake, "");
+                    for outcome in [
+                        handshake.set_url("ws://u:s3cr3t@h"),
+                        handshake.set_header("X", b"s3cr3t\r\n"),
+                        handshake.add_answer_header("X", b"s3cr3t\0"),
+                    ] {
+                        keeps_silent(&outcome.unwrap_err(), "");
+                    }
+                    match ending {
+                        0 => Admission::refuse(401, "s3cr3t").unwrap(),
+                        _ => Admission::Accept,
+                    }
+                })
+            });
+            let mut client = connect(host.addr);
+            client.write_all(request("/s3cr3t", "Cookie: s3cr3t\r\n").as_bytes()).unwrap();
+            if ending > 0 {
+                let (mut upstream, head) = asked(&listener);
+                assert!(
+                    head.starts_with("GET /s3cr3t ") && head.contains("X-Key: s3cr3t"),
+                    "{head}"
+                );
+                let answer = ["HTTP/1.1 403 No\r\n\r\ns3cr3t", "s3cr3t"][ending - 1];
+                upstream.write_all(answer.as_bytes()).unwrap();
+            }
+            assert!(hear_all(&mut client).contains("Set-Cookie: s3cr3t\r\n"));
+            drop(client);
+            let error = host.outcome().unwrap_err();
+            keeps_silent(&error, &error.to_string());
+            keeps_silent(&host.proxy, "");
         }
     });
 }

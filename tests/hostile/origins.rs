@@ -4,14 +4,14 @@
 use std::io::Write;
 use std::time::Duration;
 
-use wsproxy::{Config, ErrorKind, Policy};
+use wsproxy::{Admission, Client, Config, ErrorKind, Policy};
 
 use super::crowd::{upstream, Crowd};
 use super::guard::watched;
 use super::support::host::{config, pass, Host};
-use super::support::http::{ask, asked, connect, hear_all, nobody_called, status};
+use super::support::http::{ask, asked, connect, good_answer, hear_all, nobody_called, status};
 use super::support::offence::PROMPT;
-use super::support::peer::{request, Listener};
+use super::support::peer::{header, read_head, request, Listener};
 
 fn guarded() -> std::sync::Arc<Config> {
     config(Policy::Serial, |config| {
@@ -226,6 +226,106 @@ fn an_upstream_cannot_put_headers_into_the_clients_answer_by_line_breaks() {
             drop(client);
             assert!(started.elapsed() < PROMPT + Duration::from_secs(1));
             assert!(host.outcome().is_err());
+        }
+    });
+}
+
+#[test]
+fn line_breaks_and_nul_in_the_handshake_hooks_values_reach_neither_side() {
+    watched(|| {
+        let upstream = Listener::bind();
+        let url = upstream.url();
+        let host = Host::serve(config(Policy::Serial, |_| {}), move |proxy, client| {
+            proxy.connect_with(Client::new(client), &url, |handshake| {
+                for bad in [
+                    "a\r\nEvil: 1",
+                    "a\nEvil: 1",
+                    "a\rEvil: 1",
+                    "a\0Evil",
+                    "\r\n\r\nGET /Evil HTTP/1.1",
+                ] {
+                    for outcome in [
+                        handshake.set_header("X-Note", bad.as_bytes()),
+                        handshake.add_header("X-Note", bad.as_bytes()),
+                        handshake.add_answer_header("X-Note", bad.as_bytes()),
+                        handshake.set_header(bad, b"x"),
+                        handshake.add_header(bad, b"x"),
+                        handshake.remove_header(bad),
+                        handshake.add_answer_header(bad, b"x"),
+                        handshake.set_header("Host", bad.as_bytes()),
+                        handshake.set_url(&format!("ws://127.0.0.1/{bad}")),
+                    ] {
+                        let error = outcome.expect_err(bad);
+                        assert_eq!(error.kind(), ErrorKind::Argument, "{bad:?}: {error}");
+                        assert!(!error.message().contains(['\r', '\n', '\0']), "{error:?}");
+                    }
+                }
+                Admission::Accept
+            })
+        });
+        let mut client = connect(host.addr);
+        client.write_all(request("/", "").as_bytes()).unwrap();
+        let (mut stream, head) = asked(&upstream);
+        stream.write_all(good_answer(&head, "").as_bytes()).unwrap();
+        let answer = read_head(&mut client);
+        assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
+        for head in [head, answer] {
+            assert!(!head.contains("Evil") && !head.contains("X-Note"), "{head}");
+        }
+        assert_eq!(host.outcome(), Ok(()));
+    });
+}
+
+/// What an upstream is told by `Forwarded` of a client that sends this Host and these lines.
+fn forwarded(host: &str, lines: &str) -> Result<String, u16> {
+    let upstream = Listener::bind();
+    let config = config(Policy::Serial, |config| {
+        config.forwarded(true).forwarded_rfc7239(true);
+    });
+    let session = Host::start(config, &upstream.url(), pass);
+    let mut client = connect(session.addr);
+    let asks = request("/", lines).replace("Host: example.test", &format!("Host: {host}"));
+    client.write_all(asks.as_bytes()).unwrap();
+    upstream.0.set_nonblocking(true).unwrap();
+    let head = loop {
+        let is_answered = client.set_nonblocking(true).is_ok() && client.peek(&mut [0]).is_ok();
+        client.set_nonblocking(false).unwrap();
+        match upstream.0.accept() {
+            Ok((mut stream, _)) => {
+                stream.set_nonblocking(false).unwrap();
+                break Ok(read_head(&mut stream));
+            }
+            Err(_) if is_answered => break Err(status(&hear_all(&mut client))),
+            Err(_) => std::thread::sleep(Duration::from_millis(1)),
+        }
+    };
+    drop(client);
+    assert!(session.outcome().is_err());
+    head.map(|head| {
+        assert_eq!(head.to_lowercase().matches("\r\nforwarded: ").count(), 1, "{head}");
+        header(&head, "Forwarded").unwrap()
+    })
+}
+
+#[test]
+fn a_client_cannot_write_elements_of_forwarded_by_its_host_or_by_an_open_quote() {
+    watched(|| {
+        for (host, told) in [
+            ("a;for=192.0.2.66", "for=127.0.0.1;host=\"a;for=192.0.2.66\";proto=http"),
+            ("a;proto=https", "for=127.0.0.1;host=\"a;proto=https\";proto=http"),
+            ("[::1]:80", "for=127.0.0.1;host=\"[::1]:80\";proto=http"),
+        ] {
+            assert_eq!(forwarded(host, "").as_deref(), Ok(told), "{host}");
+        }
+        for host in ["a\";for=x", "a,for=192.0.2.66", "a\\", "a b", "a\tb", "a\0", "\"a\"", "a@b/c"]
+        {
+            assert_eq!(forwarded(host, ""), Err(400), "{host}");
+        }
+        let ours = "for=127.0.0.1;host=example.test;proto=http";
+        for line in ["for=\"", "for=\"x\\", "\"", "for=1.2.3.4;by=\"open", "=x", "for", "for=x \"y"]
+        {
+            let told = forwarded("example.test", &format!("Forwarded: {line}\r\n"));
+            assert_eq!(told.as_deref(), Ok(ours), "{line}: it would swallow what is added");
         }
     });
 }

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::time::Duration;
 
-use wsproxy::{ErrorKind, Policy};
+use wsproxy::{Admission, Client, ErrorKind, Handshake, Policy};
 
 use super::guard::watched;
 use super::support::host::{config, pass, Host};
@@ -249,5 +249,111 @@ fn the_host_of_the_request_upstream_is_the_upstreams() {
         assert_eq!(status(&hear_all(&mut client)), 502);
         drop(client);
         assert!(host.outcome().is_err());
+    });
+}
+
+/// A host whose handshake hook is `hook`.
+fn hooked(url: &str, hook: impl Fn(&mut Handshake<'_>) -> Admission + Send + 'static) -> Host {
+    let url = url.to_owned();
+    Host::serve(config(Policy::Serial, |_| {}), move |proxy, client| {
+        proxy.connect_with(Client::new(client), &url, hook)?;
+        proxy.execute(pass)
+    })
+}
+
+#[test]
+fn a_request_behind_an_upgrade_that_the_handshake_hook_refuses_is_never_answered() {
+    watched(|| {
+        for status in [401, 302, 403, 426] {
+            let upstream = Listener::bind();
+            let refuses = move |_: &mut Handshake<'_>| Admission::refuse(status, "no").unwrap();
+            let host = hooked(&upstream.url(), refuses);
+            let answer = ask(host.addr, (request("/", "") + SMUGGLED).as_bytes());
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+            assert_eq!(
+                answer.matches("HTTP/1.1 ").count(),
+                1,
+                "one answer, then the end: {answer}"
+            );
+            assert!(header(&answer, "Connection").unwrap().contains("close"), "{answer}");
+            assert_eq!(host.outcome().unwrap_err().kind(), ErrorKind::Refused);
+            nobody_called(&upstream);
+        }
+    });
+}
+
+#[test]
+fn a_request_behind_the_upgrade_reaches_no_upstream_that_the_handshake_hook_chooses() {
+    watched(|| {
+        let (named, chosen) = (Listener::bind(), Listener::bind());
+        let url = chosen.url();
+        let host = hooked(&named.url(), move |handshake| {
+            handshake.set_url(&url).unwrap();
+            std::thread::sleep(QUIET / 5); // the rest of the client's bytes has come by now
+            Admission::Accept
+        });
+        let mut client = connect(host.addr);
+        client.write_all((request("/", "") + SMUGGLED).as_bytes()).unwrap();
+        let (mut upstream, head) = asked(&chosen);
+        client.write_all(SMUGGLED.as_bytes()).unwrap();
+        silent_for(&mut upstream, QUIET);
+        upstream.write_all(good_answer(&head, "").as_bytes()).unwrap();
+        assert!(read_head(&mut client).starts_with("HTTP/1.1 101 "));
+        assert_eq!(hear_all(&mut client), "\u{FFFD}\u{2}\u{3}\u{FFFD}", "1002, unmasked");
+        assert_eq!(hear_all_of(&mut upstream)[0], 0x88, "a close frame, and nothing else");
+        drop((client, upstream));
+        assert_eq!(host.outcome().unwrap_err().kind(), ErrorKind::Protocol);
+        nobody_called(&named);
+    });
+}
+
+#[test]
+fn a_target_that_is_no_path_never_gets_as_far_as_the_handshake_hook() {
+    watched(|| {
+        // A hook that routes by the target would send the credentials of its host anywhere.
+        for target in
+            ["http://169.254.169.254/latest/", "ws://evil.test/", "evil.test:80", "*", "/\u{7f}"]
+        {
+            let upstream = Listener::bind();
+            let host = hooked(&upstream.url(), |_| Admission::Failed("it was asked".into()));
+            assert_eq!(status(&ask(host.addr, request(target, "").as_bytes())), 400, "{target}");
+            assert_eq!(host.outcome().unwrap_err().kind(), ErrorKind::Request, "{target}");
+            nobody_called(&upstream);
+        }
+    });
+}
+
+#[test]
+fn an_http_proxy_that_answers_for_the_upstream_opens_no_session() {
+    let upgrade =
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
+    watched(move || {
+        for answer in [
+            format!("HTTP/1.1 200 OK\r\n\r\n{upgrade}"),
+            format!("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n\u{1}\u{2}"),
+            upgrade.to_owned(),
+            "HTTP/1.1 407 No\r\nContent-Length: 2\r\n\r\nno".to_owned(),
+            "HTTP/1.1 200 OK\n\n".to_owned(),
+            "HTTP/1.1 200 OK\r\nX: a\r\n folded\r\n\r\n".to_owned(),
+            "HTTP/2 200\r\n\r\n".to_owned(),
+        ] {
+            let proxy = Listener::bind();
+            let config = config(Policy::Serial, |config| {
+                config.http_proxy(&format!("http://{}", proxy.addr())).unwrap();
+            });
+            let host = Host::start(config, "ws://upstream.invalid/secret", pass);
+            let mut client = connect(host.addr);
+            client.write_all((request("/", "Cookie: c\r\n") + SMUGGLED).as_bytes()).unwrap();
+            let (mut stream, head) = asked(&proxy);
+            assert_eq!(head.lines().next(), Some("CONNECT upstream.invalid:80 HTTP/1.1"));
+            assert!(!head.contains("Cookie"), "{head}");
+            stream.write_all(answer.as_bytes()).unwrap();
+            let heard = hear_all(&mut client);
+            drop(client);
+            assert_eq!(status(&heard), 502, "{answer}: {heard}");
+            assert_eq!(heard.matches("HTTP/1.1 ").count(), 1, "{heard}");
+            assert_eq!(hear_all(&mut stream), "", "{answer}: nothing but the CONNECT");
+            assert_eq!(host.outcome().unwrap_err().kind(), ErrorKind::Unreachable, "{answer}");
+        }
     });
 }
