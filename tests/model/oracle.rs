@@ -92,6 +92,8 @@ impl Party {
 pub(crate) struct Oracle {
     parties: [Party; 2],
     keepalive: [u8; 8],
+    /// No message is begun any more.
+    pub(crate) draining: bool,
 }
 
 impl Oracle {
@@ -101,7 +103,7 @@ impl Oracle {
             Party::new(Side::Client, client, upstream),
             Party::new(Side::Upstream, upstream, client),
         ];
-        Oracle { parties, keepalive }
+        Oracle { parties, keepalive, draining: false }
     }
 
     pub(crate) fn of(&self, side: Side) -> &Party {
@@ -116,6 +118,22 @@ impl Oracle {
     pub(crate) fn is_muted(&self, from: Side) -> bool {
         let to = self.of(from.other());
         to.close.is_some() || to.failed || to.left_out
+    }
+
+    /// Whether a frame of this type from `from` goes nowhere.
+    fn is_void(&self, from: Side, opcode: u8) -> bool {
+        let held = self.draining && !self.of(from.other()).open;
+        self.is_muted(from) || (held && opcode < CLOSE)
+    }
+
+    /// The next frame from `from` that the hook is to be shown.
+    pub(crate) fn next_shown(&mut self, from: Side) -> Option<Shown> {
+        loop {
+            let frame = self.of_mut(from).unseen.pop_front()?;
+            if !self.is_void(from, frame.opcode) {
+                return Some(frame);
+            }
+        }
     }
 
     /// Bytes came from `from`.
@@ -138,8 +156,8 @@ impl Oracle {
     /// The engine has gone through all that came: without verdicts, or with nobody to send it to.
     pub(crate) fn settle(&mut self, from: Side) {
         while let Some(frame) = self.of_mut(from).unseen.pop_front() {
-            let muted = self.is_muted(from);
-            let nowhere = muted || self.of(from.other()).gone;
+            let void = self.is_void(from, frame.opcode);
+            let nowhere = void || self.of(from.other()).gone;
             assert!(nowhere || !self.of(from).settings.inspected, "not shown: {frame:?}");
             self.forward(from, &frame, &frame.payload, frame.code);
             self.note_close(from, &frame);
@@ -164,7 +182,7 @@ impl Oracle {
 
     /// `frame` is forwarded with what the hook left in it.
     pub(crate) fn forward(&mut self, from: Side, frame: &Shown, payload: &[u8], code: Option<u16>) {
-        if self.is_muted(from) {
+        if self.is_void(from, frame.opcode) {
             return;
         }
         let check = self.of(from).settings.check_utf8;
@@ -193,9 +211,9 @@ impl Oracle {
     /// `frame` is dropped.
     pub(crate) fn drop_frame(&mut self, from: Side, frame: &Shown) {
         let check = self.of(from).settings.check_utf8;
-        let muted = self.is_muted(from);
+        let void = self.is_void(from, frame.opcode);
         let to = self.of_mut(from.other());
-        if frame.opcode >= CLOSE || !frame.fin || !to.open || muted {
+        if frame.opcode >= CLOSE || !frame.fin || !to.open || void {
             return;
         }
         to.open = false;

@@ -74,6 +74,7 @@ impl World {
         for _ in 0..self.random.below(600) {
             self.act();
             self.check();
+            self.end_if_drained();
         }
         for _ in 0..ROUNDS {
             if self.engine.is_over() {
@@ -81,6 +82,7 @@ impl World {
             }
             let acted = Side::BOTH.map(|side| self.go_on(side));
             self.check();
+            self.end_if_drained();
             let waits = Side::BOTH.iter().any(|&side| self.engine.has_output(side));
             if acted == [false, false] && !waits && !self.engine.is_over() {
                 let closing = Side::BOTH.map(|side| self.engine.outboxes.get(side).closing());
@@ -103,6 +105,7 @@ impl World {
             196 => self.ping(),
             197 if self.random.one_in(8) && !self.quiet => self.end_somehow(),
             198 if self.random.one_in(20) && !self.quiet => self.break_output(side),
+            199 if self.random.one_in(8) => self.drain(),
             _ => {}
         }
     }
@@ -190,7 +193,7 @@ impl World {
         }
         if waits {
             assert!(!self.oracle.is_muted(side), "a frame is shown that cannot go anywhere");
-            let shown = self.oracle.of_mut(side).unseen.pop_front();
+            let shown = self.oracle.next_shown(side);
             let Some(shown) = shown else { panic!("a frame came from nowhere") };
             self.say(|| format!("frame from the {side}: {shown:?}"));
             let (payload, code) = (shown.payload.clone(), shown.code);
@@ -331,6 +334,27 @@ impl World {
         }
         self.engine.end(cause);
         self.ended_by_host = true;
+    }
+
+    fn drain(&mut self) {
+        self.say(|| "drain".into());
+        self.engine.drain();
+        self.oracle.draining = true;
+    }
+
+    /// Ends between messages what drains; perhaps later than it could.
+    fn end_if_drained(&mut self) {
+        if !self.oracle.draining {
+            return;
+        }
+        let closing = self.engine.is_closing();
+        let rests = |side: Side| !self.oracle.of(side).open || self.oracle.is_muted(side.other());
+        let drained = !closing && Side::BOTH.into_iter().all(rests);
+        assert_eq!(self.engine.is_drained(), drained);
+        if drained && self.random.one_in(3) {
+            let close = Close::new(1001, "drained").unwrap();
+            self.end(Cause::Stopped(close), [Some((1001, "drained")); 2]);
+        }
     }
 
     fn break_output(&mut self, side: Side) {
