@@ -49,7 +49,7 @@ fn stop_ends_a_session_whose_peers_do_not_answer_within_the_close_timeout() {
 }
 
 #[test]
-fn stop_from_inside_the_hook_lets_the_frame_pass_and_then_closes() {
+fn stop_from_inside_the_hook_closes_both_sides_and_at_most_its_frame_goes_before() {
     on_every_policy(|policy| {
         for side in SIDES {
             let (client, upstream, host) = session_with(config(policy, |_| {}), |proxy, frame| {
@@ -60,8 +60,12 @@ fn stop_from_inside_the_hook_lets_the_frame_pass_and_then_closes() {
             });
             let (mut from, mut to) = support::offence::in_order(side, client, upstream);
             from.send_text("stop");
-            assert_eq!(to.hear_text(), "stop");
-            assert_eq!(to.hear_close(), (Some(4002), "by the hook".into()));
+            let mut heard = to.hear();
+            if heard.opcode == 1 {
+                assert_eq!(heard.payload, b"stop"); // not promised, see Proxy::stop
+                heard = to.hear();
+            }
+            assert_eq!(heard.close(), (Some(4002), "by the hook".into()));
             assert_eq!(from.hear_close(), (Some(4002), "by the hook".into()));
             drop((from, to));
             assert_eq!(host.outcome(), Ok(()));
