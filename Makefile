@@ -19,8 +19,8 @@ SONAME = libwsproxy.so.$(ABI)
 OUT = $(or $(CARGO_TARGET_DIR),target)/release
 SOURCES := Cargo.toml Cargo.lock build.rs $(shell find src -name '*.rs')
 
-# What a static library of Rust needs on Linux: `rustc --print native-static-libs`.
-PRIVATE_LIBS = -lgcc_s -lutil -lrt -lpthread -lm -ldl -lc
+# What a static library of Rust needs on Linux (`rustc --print native-static-libs`), and the OpenSSL that ours speaks TLS with.
+PRIVATE_LIBS = -lssl -lcrypto -lgcc_s -lutil -lrt -lpthread -lm -ldl -lc
 
 define PKGCONFIG
 prefix=$(PREFIX)
@@ -53,14 +53,14 @@ target/c/$(SONAME): library
 	@mkdir -p target/c
 	@cmp -s $(OUT)/libwsproxy.so $@ || install -m 755 $(OUT)/libwsproxy.so $@
 
-target/c/proxy: bindings/c/proxy.c bindings/c/flags.h bindings/c/listener.h include/wsproxy.h Makefile | target/c/$(SONAME)
+target/c/proxy: bindings/c/proxy.c bindings/c/flags.h include/wsproxy.h Makefile | target/c/$(SONAME)
 	$(CC) $(CFLAGS) -std=c99 -pthread $(WARNINGS) -Iinclude bindings/c/proxy.c -o $@ \
 		$(LDFLAGS) target/c/$(SONAME) '-Wl,-rpath,$$ORIGIN'
 
 demo: examples ## show frames as they cross the C host
 	$(CARGO) run --quiet --locked --example demo
 
-test: setup-test ## run every test: Rust, C, valgrind, Python, installation, demo
+test: setup-test ## run every test: Rust, C, valgrind, Python, HAProxy, a browser, installation, demo
 	@echo "== building the C host"
 	@$(MAKE) --no-print-directory examples
 	@echo "== the demo"

@@ -5,34 +5,58 @@
  * frames both ways. Each frame is shown to the host's hook, which may forward, change or drop it, or end the session.
  *
  *     wsproxy *p = wsproxy_new(NULL);
- *     if (wsproxy_connect(p, client_fd, "ws://127.0.0.1:9000/") == WSPROXY_OK)
+ *     if (wsproxy_connect(p, client_fd, "wss://upstream.example/") == WSPROXY_OK)
  *         wsproxy_execute(p, on_frame, userdata);
  *     wsproxy_free(p);
  *
- * ORDER. wsproxy_new; wsproxy_set_client_head or _upgraded if wanted; wsproxy_connect, or its two halves in either
- * order; wsproxy_execute once; wsproxy_free. wsproxy_stop, wsproxy_error, wsproxy_stats and the other questions are
- * allowed at any time between wsproxy_new and wsproxy_free. A call out of order is WSPROXY_ERR_STATE.
+ * Or it has the library accept the clients too, with a session and a thread for each:
+ *
+ *     wsproxy_server *server = wsproxy_server_new(config);
+ *     wsproxy_server_set_upstream(server, "wss://upstream.example/");
+ *     wsproxy_server_listen(server, "0.0.0.0:8080");
+ *     wsproxy_server_run(server, on_frame, userdata);      until wsproxy_server_drain
+ *     wsproxy_server_free(server);
+ *
+ * ORDER. wsproxy_new; wsproxy_set_client_head or _upgraded and wsproxy_set_on_handshake if wanted; wsproxy_connect, or
+ * its two halves in either order; wsproxy_execute once; wsproxy_free. wsproxy_stop, wsproxy_drain, wsproxy_abort,
+ * wsproxy_error, wsproxy_stats and the other questions are allowed at any time between wsproxy_new and wsproxy_free.
+ * A server: its setters and wsproxy_server_listen; wsproxy_server_run, which may be repeated; wsproxy_server_free. Its
+ * sessions are made, connected, executed and freed by it. A call out of order is WSPROXY_ERR_STATE.
  *
  * RESULTS. Functions that return int return WSPROXY_OK (0) or a negative WSPROXY_ERR_ code, unless they say
  * otherwise. After WSPROXY_ERR_ARGUMENT and WSPROXY_ERR_STATE nothing was changed. NULL is an error wherever it is not
- * said to be allowed. wsproxy_error has the words: whose fault it was, and what was wrong. Results that are pointers
- * or counts are written on success only.
+ * said to be allowed. wsproxy_error, wsproxy_config_error and wsproxy_server_error have the words: whose fault it was,
+ * and what was wrong. Results that are pointers or counts are written on success only.
  *
  * MEMORY. What a _new function returns belongs to the host until it calls the _free function. All else that goes in
  * is borrowed for the call, and copied where it is needed longer. What comes out belongs to the library; each
- * function says how long it is good. A file descriptor that goes in is duplicated; the host closes its own.
+ * function says how long it is good. What is lent to a hook is lent until that returns, and to its thread only. A file
+ * descriptor that goes in is duplicated; the host closes its own.
  *
  * THREADS. Different sessions are independent; any thread may use any of them. One configuration may be used by any
  * number of threads, except while it is freed. On one session wsproxy_stop, wsproxy_send and the questions may be
  * called from any thread at any time; wsproxy_connect and wsproxy_execute run on one thread at a time. wsproxy_free
- * may be called inside the hook and while another thread is in wsproxy_execute; otherwise it is the last call.
- * The library's threads have names that begin with "wsproxy", block all signals, and exist only while wsproxy_connect
- * or wsproxy_execute runs; only the lookup of a name that was given up may last some seconds longer. SIGPIPE is never
- * raised.
+ * may be called inside a hook and while another thread is in wsproxy_execute; otherwise it is the last call. The same
+ * holds for a server, wsproxy_server_run and wsproxy_server_free.
+ * The library's threads have names that begin with "wsproxy" and exist only while wsproxy_connect, wsproxy_execute or
+ * wsproxy_server_run runs; only the lookup of a name that was given up may last some seconds longer.
  *
- * HOOK. It runs where the policy says (wsproxy_config_set_policy), once per frame, in order per direction, and only
- * while wsproxy_execute runs. While it runs its direction waits, and what the host sends that way waits with it. It
- * may not unwind through the library. Whatever it does, both peers see a legal RFC 6455 stream.
+ * SIGNALS. The library's threads block all signals, so that the host's handlers run on the host's threads; on those a
+ * signal disturbs no call. SIGPIPE is never raised. Of all functions wsproxy_server_drain alone may be called in a
+ * signal handler.
+ *
+ * FORK. Descriptors of the library are closed on exec. A child that was forked while sessions or servers exist may
+ * exec or _exit, and call nothing of the library before.
+ *
+ * HOOKS. The one on frames runs where the policy says (wsproxy_config_set_policy), once per frame, in order per
+ * direction, and only while wsproxy_execute runs. While it runs its direction waits, and what the host sends that way
+ * waits with it. The handshake hook runs once per client, before its upstream is dialled, on the thread that connects;
+ * it may refuse the client, send it to another upstream, and change headers. No hook may unwind through the library.
+ * Whatever they do, both peers see a legal RFC 6455 stream.
+ *
+ * TLS. "wss://" upstreams are verified against the system's authorities and those of the configuration. A configuration
+ * with a certificate for clients makes clients speak TLS. The versions are 1.2 and 1.3, spoken by the OpenSSL of the
+ * system.
  *
  * GROWTH. Constants and functions may be added; numbers keep their meaning. Structs may grow at their end, and none is
  * a part of another: of one that is lent, read and copy no more than you know; one that is to be filled goes in with
@@ -69,11 +93,12 @@ typedef enum wsproxy_result {
      */
     WSPROXY_ERR_REQUEST = -3,
     /**
-     * The upstream answered the handshake with something other than a valid 101.
+     * The upstream answered the handshake with something other than a valid 101, or the handshake hook refused the
+     * client.
      */
     WSPROXY_ERR_REFUSED = -4,
     /**
-     * The upstream could not be reached.
+     * The upstream, or the HTTP proxy on the way to it, could not be reached or would not connect.
      */
     WSPROXY_ERR_UNREACHABLE = -5,
     /**
@@ -93,7 +118,7 @@ typedef enum wsproxy_result {
      */
     WSPROXY_ERR_GONE = -9,
     /**
-     * The hook failed: it returned something that is no verdict.
+     * A hook failed: it returned something that is no verdict.
      */
     WSPROXY_ERR_HOOK = -10,
     /**
@@ -109,13 +134,17 @@ typedef enum wsproxy_result {
      */
     WSPROXY_ERR_UNSUPPORTED = -13,
     /**
-     * `wsproxy_stop` or `wsproxy_free` ended the handshake.
+     * `wsproxy_stop`, `wsproxy_abort` or `wsproxy_free` ended the handshake.
      */
     WSPROXY_ERR_STOPPED = -14,
     /**
      * A bug in this library.
      */
     WSPROXY_ERR_INTERNAL = -15,
+    /**
+     * TLS failed: a certificate that cannot be trusted, a peer that speaks no TLS, one that refused ours.
+     */
+    WSPROXY_ERR_TLS = -16,
 } wsproxy_result;
 
 /**
@@ -175,9 +204,9 @@ typedef enum wsproxy_verdict {
      */
     WSPROXY_FORWARD = 1,
     /**
-     * Send nothing. A text message may have been cut into fragments inside a character: when the fragment before such
-     * a cut is sent on and the one after it dropped, or the other way round, what is left would not be UTF-8, and the
-     * session ends like after a failed hook (1011). `wsproxy_config_set_aggregate` avoids it; without
+     * Send nothing. A text message may have been cut into fragments inside a character: when the fragment before
+     * such a cut is sent on and the one after it dropped, or the other way round, what is left would not be UTF-8,
+     * and the session ends like after a failed hook (1011). `wsproxy_config_set_aggregate` avoids it; without
      * `wsproxy_config_set_check_utf8` nobody looks.
      */
     WSPROXY_DROP = 2,
@@ -186,6 +215,22 @@ typedef enum wsproxy_verdict {
      */
     WSPROXY_END = 3,
 } wsproxy_verdict;
+
+/**
+ * What a handshake hook and the open hook of a server return. Neither 0 nor a verdict on a frame is among them, so
+ * that a hook that fails halfway, or is mistaken for another, lets nobody in.
+ */
+typedef enum wsproxy_admission {
+    /**
+     * Go on.
+     */
+    WSPROXY_ACCEPT = 4,
+    /**
+     * From a handshake hook: answer the client with what `wsproxy_handshake_refuse` said, or with 403, and ask no
+     * upstream.
+     */
+    WSPROXY_REFUSE = 5,
+} wsproxy_admission;
 
 /**
  * Where the hook of a session runs.
@@ -232,8 +277,41 @@ typedef enum wsproxy_fault {
 } wsproxy_fault;
 
 /**
+ * How `wsproxy_config_set_forwarded` tells the upstream of the client: flags, to be added up.
+ */
+typedef enum wsproxy_forwarded {
+    /**
+     * Not at all.
+     */
+    WSPROXY_FORWARDED_NONE = 0,
+    /**
+     * By X-Forwarded-For, -Proto and -Host.
+     */
+    WSPROXY_FORWARDED_X = 1,
+    /**
+     * By Forwarded (RFC 7239).
+     */
+    WSPROXY_FORWARDED_RFC7239 = 2,
+} wsproxy_forwarded;
+
+/**
+ * A version of TLS; the numbers are those on the wire.
+ */
+typedef enum wsproxy_tls_version {
+    /**
+     * RFC 5246.
+     */
+    WSPROXY_TLS_1_2 = 771,
+    /**
+     * RFC 8446.
+     */
+    WSPROXY_TLS_1_3 = 772,
+} wsproxy_tls_version;
+
+/**
  * How much the log callback gets to see: its level and those before it. Each line is about one call of
- * `wsproxy_connect`, one of its halves, or `wsproxy_execute`. Payloads, headers and URLs' paths are never logged.
+ * `wsproxy_connect`, one of its halves, or `wsproxy_execute`, about TLS that was set up, or about a server as a
+ * whole. Payloads, headers and URLs' paths are never logged.
  */
 typedef enum wsproxy_log_level {
     /**
@@ -245,7 +323,8 @@ typedef enum wsproxy_log_level {
      */
     WSPROXY_LOG_ERROR = 1,
     /**
-     * What the host or the system did that ended the call: a hook that failed, a stop in a handshake, no descriptors.
+     * What the host or the system did that ended the call: a hook that failed, a stop in a handshake, no
+     * descriptors.
      */
     WSPROXY_LOG_WARN = 2,
     /**
@@ -293,11 +372,35 @@ typedef struct wsproxy wsproxy;
 typedef struct wsproxy_config wsproxy_config;
 
 /**
+ * A client's handshake, lent to the handshake hook until it returns: the functions `wsproxy_handshake_*` read and
+ * change it. Opaque.
+ */
+typedef struct wsproxy_handshake wsproxy_handshake;
+
+/**
+ * Listening sockets, and a session for each client that comes to them. Opaque.
+ */
+typedef struct wsproxy_server wsproxy_server;
+
+/**
  * Takes one line of the log, without a line end; `message` is good until the callback returns. Called on the
  * threads of the library and on those that call it, never twice at once on one thread. It may call anything but
  * `wsproxy_log`, and may not unwind.
  */
 typedef void (*wsproxy_log_callback)(int level, const char *message, void *userdata);
+
+/**
+ * Looks at a client's request and returns WSPROXY_ACCEPT, WSPROXY_REFUSE, or what `wsproxy_handshake_refuse`
+ * returned;
+ * anything else is a failed hook: the client is answered 500, and the call returns WSPROXY_ERR_HOOK.
+ *
+ * `handshake` is lent until the hook returns; `userdata` is what `wsproxy_set_on_handshake` or `wsproxy_server_run`
+ * was given. It runs on the thread that called `wsproxy_connect` or `wsproxy_connect_client`, or on the client's own
+ * thread of a server, once, when the request has been found acceptable and before the upstream is dialled. The
+ * deadline of the upstream begins after it. It may call whatever a hook on frames may; `wsproxy_stop` and
+ * `wsproxy_free` give the handshake up (WSPROXY_ERR_STOPPED). It may not unwind.
+ */
+typedef int (*wsproxy_on_handshake)(struct wsproxy *p, struct wsproxy_handshake *handshake, void *userdata);
 
 /**
  * A frame, lent to the hook until it returns. Read-only: the functions `wsproxy_frame_*` change it. May grow at
@@ -334,9 +437,11 @@ typedef struct wsproxy_frame {
  * Looks at one frame and returns WSPROXY_FORWARD, WSPROXY_DROP or WSPROXY_END; anything else is a failed hook:
  * both sides get close 1011 and `wsproxy_execute` returns WSPROXY_ERR_HOOK.
  *
- * `frame` is lent until the hook returns; `userdata` is what `wsproxy_execute` was given. Where the hook runs
- * is told by the policy. It may call `wsproxy_send`, `wsproxy_stop`, `wsproxy_stats`, `wsproxy_error`,
- * `wsproxy_free` and the functions `wsproxy_frame_*`. It may not unwind (no C++ exception, no longjmp out of it).
+ * `frame` is lent until the hook returns; `userdata` is what `wsproxy_execute` or `wsproxy_server_run` was given.
+ * Where the hook runs is told by the policy. It may call `wsproxy_send`, `wsproxy_stop`, `wsproxy_drain`,
+ * `wsproxy_abort`, `wsproxy_stats`, `wsproxy_error`, `wsproxy_userdata`, `wsproxy_free`, the functions
+ * `wsproxy_frame_*`, and of a server `wsproxy_server_drain`, `_stats` and `_free`. It may not unwind (no C++
+ * exception, no longjmp out of it).
  */
 typedef int (*wsproxy_on_frame)(struct wsproxy *p, struct wsproxy_frame *frame, void *userdata);
 
@@ -381,6 +486,55 @@ typedef struct wsproxy_side_stats {
      */
     int32_t reserved;
 } wsproxy_side_stats;
+
+/**
+ * Called for each client of a server that gets a session, before its request is read, on the client's own thread:
+ * returns WSPROXY_ACCEPT. Anything else is a failed hook: the client is answered 500, and the session ends with
+ * WSPROXY_ERR_HOOK. Here is the place for `wsproxy_set_userdata`.
+ *
+ * `userdata` is what `wsproxy_server_run` was given. The session is the server's: it is not to be connected or
+ * executed by the host, and lives until its end hook has returned. The hook may not unwind.
+ */
+typedef int (*wsproxy_on_open)(struct wsproxy *p, void *userdata);
+
+/**
+ * Called for each session of a server as the last thing before it goes, on the client's own thread, when both
+ * connections are closed: `result` is what `wsproxy_connect` or `wsproxy_execute` would have returned, and
+ * `wsproxy_error` has its words. After it nobody may use `p` any more: not other threads of the host either.
+ *
+ * `userdata` is what `wsproxy_server_run` was given. The hook may not unwind.
+ */
+typedef void (*wsproxy_on_end)(struct wsproxy *p, int result, void *userdata);
+
+/**
+ * What a server has done so far, as `wsproxy_server_stats` fills it. May grow at its end.
+ */
+typedef struct wsproxy_server_counters {
+    /**
+     * Connections accepted, whatever became of them.
+     */
+    uint64_t accepted;
+    /**
+     * Sessions there are now, those in their handshakes included.
+     */
+    uint64_t active;
+    /**
+     * Connections over the limit, answered 503.
+     */
+    uint64_t refused;
+    /**
+     * Connections closed without an answer: too many over the limit at once, or the system had no thread for them.
+     */
+    uint64_t dropped;
+    /**
+     * Sessions that have ended in good order.
+     */
+    uint64_t completed;
+    /**
+     * Sessions that have ended with an error, those in their handshakes included.
+     */
+    uint64_t failed;
+} wsproxy_server_counters;
 
 #ifdef __cplusplus
 extern "C" {
@@ -437,8 +591,9 @@ int wsproxy_log(int max_level, wsproxy_log_callback callback, void *userdata);
  * Returns a configuration that `wsproxy_config_free` frees; NULL only if the library failed in itself.
  *
  * All setters: `config` is borrowed, strings are copied. They return WSPROXY_OK, or WSPROXY_ERR_ARGUMENT for
- * NULL and for values that they do not take; then nothing was changed, `wsproxy_config_error` has the words, and
- * everything is still allowed. Any thread may call them. They do not touch sessions that exist.
+ * NULL and for values that they do not take, or WSPROXY_ERR_IO for a file that cannot be read; then nothing was
+ * changed, `wsproxy_config_error` has the words, and everything is still allowed. Any thread may call them. They do
+ * not touch sessions and servers that exist.
  */
 struct wsproxy_config *wsproxy_config_new(void);
 
@@ -503,14 +658,14 @@ int wsproxy_config_set_connect_timeout(struct wsproxy_config *config, int64_t ms
 
 /**
  * How long nothing may cross before the session ends with 1001 on both sides, in milliseconds; 0 is for ever. With
- * `wsproxy_config_set_keepalive_interval` also how long one side may send nothing, not even answers to the pings: then
- * the session ends with 1001 (the client was silent) or 1011 (the upstream). Default: 120000.
+ * `wsproxy_config_set_keepalive_interval` also how long one side may send nothing, not even answers to the pings:
+ * then the session ends with 1001 (the client was silent) or 1011 (the upstream). Default: 120000.
  */
 int wsproxy_config_set_idle_timeout(struct wsproxy_config *config, int64_t ms);
 
 /**
- * How long a peer may take nothing of what is to be sent to it, in milliseconds; 0 is for ever: a close frame that came
- * behind those bytes then waits with them, until the idle timeout or wsproxy_stop. Default: 30000.
+ * How long a peer may take nothing of what is to be sent to it, in milliseconds; 0 is for ever: a close frame that
+ * came behind those bytes then waits with them, until the idle timeout or wsproxy_stop. Default: 30000.
  */
 int wsproxy_config_set_write_timeout(struct wsproxy_config *config, int64_t ms);
 
@@ -551,9 +706,17 @@ int wsproxy_config_remove_header(struct wsproxy_config *config, const char *name
 int wsproxy_config_add_subprotocol(struct wsproxy_config *config, const char *name);
 
 /**
- * Whether X-Forwarded-For, -Proto and -Host go upstream: 1 or 0. Default: 0.
+ * How the upstream is told of the client: WSPROXY_FORWARDED_X, WSPROXY_FORWARDED_RFC7239, both (added up), or
+ * WSPROXY_FORWARDED_NONE. Default: WSPROXY_FORWARDED_NONE.
  */
-int wsproxy_config_set_forwarded(struct wsproxy_config *config, int on);
+int wsproxy_config_set_forwarded(struct wsproxy_config *config, int which);
+
+/**
+ * Reaches upstreams through the HTTP proxy at `url`, `http://[user:password@]host[:port]`, by CONNECT (RFC 9110
+ * section 9.3.6); Unix sockets directly. Default: none; the environment (`http_proxy` and the like) is not looked
+ * at.
+ */
+int wsproxy_config_set_http_proxy(struct wsproxy_config *config, const char *url);
 
 /**
  * Adds an origin that clients may come from, as `https://example.com`; others are answered 403. Default: every
@@ -572,6 +735,82 @@ int wsproxy_config_set_send_queue(struct wsproxy_config *config, uint64_t bytes)
  * and WSPROXY_CONCURRENT. Default: 262144.
  */
 int wsproxy_config_set_thread_stack_size(struct wsproxy_config *config, uint64_t bytes);
+
+/**
+ * Whether the certificate of a `wss://` upstream, and the name in it, are verified: 1 or 0. Default: 1. With 0
+ * anybody on the way can read and change everything.
+ */
+int wsproxy_config_set_upstream_verify(struct wsproxy_config *config, int on);
+
+/**
+ * Trusts these certificate authorities for `wss://` upstreams too, besides the system's: `len` bytes of PEM at
+ * `pem`, one certificate or more.
+ */
+int wsproxy_config_add_upstream_ca(struct wsproxy_config *config, const void *pem, size_t len);
+
+/**
+ * The same from a file, which is read now.
+ */
+int wsproxy_config_add_upstream_ca_file(struct wsproxy_config *config, const char *path);
+
+/**
+ * The name to ask `wss://` upstreams for (SNI) and to look for in their certificates, instead of the URL's host.
+ */
+int wsproxy_config_set_upstream_server_name(struct wsproxy_config *config, const char *name);
+
+/**
+ * What `wss://` upstreams that ask for a certificate are shown: a certificate with the chain behind it, and its
+ * private key; both PEM, the key unencrypted.
+ */
+int wsproxy_config_set_upstream_certificate(struct wsproxy_config *config,
+                                            const void *chain,
+                                            size_t chain_len,
+                                            const void *key,
+                                            size_t key_len);
+
+/**
+ * The same from two files, which are read now; they may be one.
+ */
+int wsproxy_config_set_upstream_certificate_file(struct wsproxy_config *config,
+                                                 const char *chain_path,
+                                                 const char *key_path);
+
+/**
+ * Clients speak TLS from now on, and are shown this: a certificate with the chain behind it, and its private key;
+ * both PEM, the key unencrypted. Default: none, clients speak no TLS.
+ *
+ * Clients are asked for certificates of their own only by `wsproxy_config_add_client_ca`.
+ */
+int wsproxy_config_set_client_certificate(struct wsproxy_config *config,
+                                          const void *chain,
+                                          size_t chain_len,
+                                          const void *key,
+                                          size_t key_len);
+
+/**
+ * The same from two files, which are read now; they may be one.
+ */
+int wsproxy_config_set_client_certificate_file(struct wsproxy_config *config,
+                                               const char *chain_path,
+                                               const char *key_path);
+
+/**
+ * Clients that speak TLS have to show a certificate of one of these authorities: PEM, one or more. May be called
+ * several times. Default: clients are asked for none. Without `wsproxy_config_set_client_certificate` no client speaks
+ * TLS, and `wsproxy_connect` gives WSPROXY_ERR_ARGUMENT.
+ */
+int wsproxy_config_add_client_ca(struct wsproxy_config *config, const void *pem, size_t len);
+
+/**
+ * The same from a file, which is read now.
+ */
+int wsproxy_config_add_client_ca_file(struct wsproxy_config *config, const char *path);
+
+/**
+ * The lowest version of TLS that is spoken with `side` (or WSPROXY_BOTH): WSPROXY_TLS_1_2 or WSPROXY_TLS_1_3.
+ * Default: WSPROXY_TLS_1_2.
+ */
+int wsproxy_config_set_min_tls_version(struct wsproxy_config *config, int side, int version);
 
 /**
  * A new session with the settings that `config` has now; NULL means the defaults.
@@ -603,8 +842,22 @@ int wsproxy_set_client_head(struct wsproxy *p, const void *data, size_t len);
 int wsproxy_set_client_upgraded(struct wsproxy *p, const void *early, size_t len);
 
 /**
- * Does both handshakes: reads the client's request, connects to the upstream at `url` (`ws://host[:port][/path]`),
- * and only then answers the client. A path or query in `url` is used as it stands; without one the client's is.
+ * Has `on_handshake` asked about the client's request, before the upstream is. Before `wsproxy_connect` or
+ * `wsproxy_connect_client`; NULL takes it away again.
+ *
+ * `userdata` is handed to the hook; neither is used after those have returned. A client that the host has upgraded
+ * itself is not asked about. Returns WSPROXY_OK, WSPROXY_ERR_ARGUMENT (NULL session), or WSPROXY_ERR_STATE once the
+ * client is connected. After a failure nothing was changed.
+ */
+int wsproxy_set_on_handshake(struct wsproxy *p, wsproxy_on_handshake on_handshake, void *userdata);
+
+/**
+ * Does both handshakes: reads the client's request, asks the handshake hook, if there is one, connects to the
+ * upstream at `url`, and only then answers the client.
+ *
+ * `url` is `ws://host[:port][/path]`, `wss://host[:port][/path]` (TLS) or `ws+unix:/socket[:/path]` (a Unix socket);
+ * an IPv6 address stands in brackets. A path or query in it is used as it stands; without one the client's is.
+ * Clients speak TLS if the configuration has a certificate to show them (`wsproxy_config_set_client_certificate`).
  *
  * `client_fd` is duplicated: the host closes its own, best as soon as this has returned. `url` is borrowed for the
  * call. Blocks: up to the connect timeout for the client's request, again for the upstream, and again until the
@@ -612,11 +865,13 @@ int wsproxy_set_client_upgraded(struct wsproxy *p, const void *early, size_t len
  * thread ends the waiting, but for that second.
  *
  * Returns WSPROXY_OK;
- * WSPROXY_ERR_ARGUMENT (NULL, no open socket, a URL that is none), WSPROXY_ERR_STATE (connected before) and
- * WSPROXY_ERR_UNSUPPORTED (`wss://`): nothing was changed, and the call may be made again;
+ * WSPROXY_ERR_ARGUMENT (NULL, no open socket, a URL that is none) and WSPROXY_ERR_STATE (connected before): nothing
+ * was changed, and the call may be made again;
  * WSPROXY_ERR_REQUEST: the client's request is no handshake, and was answered with an HTTP error;
- * WSPROXY_ERR_REFUSED, WSPROXY_ERR_UNREACHABLE, WSPROXY_ERR_TIMEOUT, WSPROXY_ERR_GONE, WSPROXY_ERR_IO: the client was
- * answered with the upstream's refusal, or with 502 or 504, if it was still there (`wsproxy_http_status`);
+ * WSPROXY_ERR_REFUSED, WSPROXY_ERR_UNREACHABLE, WSPROXY_ERR_TLS, WSPROXY_ERR_TIMEOUT, WSPROXY_ERR_GONE,
+ * WSPROXY_ERR_IO: the client was answered with the refusal of the upstream or of the hook, or with 502 or 504, if it
+ * was still there and TLS with it had come about (`wsproxy_http_status`, `wsproxy_error_fault`);
+ * WSPROXY_ERR_HOOK: the handshake hook failed, and the client was answered 500;
  * WSPROXY_ERR_STOPPED: `wsproxy_stop` or `wsproxy_free` was called.
  * After those the connections are closed, and nothing is left to do but to read the words and free the session.
  */
@@ -633,7 +888,7 @@ int wsproxy_connect_upstream(struct wsproxy *p, const char *url);
 
 /**
  * The client's half of `wsproxy_connect`: the client is answered at once, with the upstream's subprotocol if that
- * was connected before.
+ * was connected before. What the handshake hook says of the upstream counts if that is connected later.
  *
  * Pointers, results and what is allowed after a failure are those of `wsproxy_connect`. Blocks up to the connect
  * timeout for the request, and again until the client has taken its answer or, refused, up to a second.
@@ -650,8 +905,8 @@ int wsproxy_connect_client(struct wsproxy *p, int client_fd);
  * Returns WSPROXY_OK after an orderly end (a closing handshake, WSPROXY_END, `wsproxy_stop`, `wsproxy_free`);
  * WSPROXY_ERR_ARGUMENT (NULL) and WSPROXY_ERR_STATE (not connected on both sides, or executed before): nothing was
  * changed;
- * WSPROXY_ERR_PROTOCOL, WSPROXY_ERR_LIMIT, WSPROXY_ERR_GONE, WSPROXY_ERR_TIMEOUT, WSPROXY_ERR_IO: what a peer or the
- * system did (`wsproxy_error_fault`);
+ * WSPROXY_ERR_PROTOCOL, WSPROXY_ERR_LIMIT, WSPROXY_ERR_GONE, WSPROXY_ERR_TIMEOUT, WSPROXY_ERR_TLS, WSPROXY_ERR_IO:
+ * what a peer or the system did (`wsproxy_error_fault`);
  * WSPROXY_ERR_HOOK.
  * After those nothing is left to do but to read the words and the statistics and free the session.
  */
@@ -671,6 +926,39 @@ int wsproxy_execute(struct wsproxy *p, wsproxy_on_frame on_frame, void *userdata
  * close frame, or not at all.
  */
 int wsproxy_stop(struct wsproxy *p, int code, const char *reason, size_t reason_len);
+
+/**
+ * Ends the session as `wsproxy_stop` does, but between messages: neither side gets the close frame in the middle of
+ * a message that has begun to cross, and nothing that the hook has let pass is lost. Of both directions the one that
+ * is between messages waits for the other, and forwards control frames only. A handshake in progress, or one that is
+ * still to come, is completed first; `wsproxy_execute` then ends as soon as it begins.
+ *
+ * Pointers, codes and results are those of `wsproxy_stop`. It has no time limit of its own: `wsproxy_stop` and
+ * `wsproxy_abort` end a session that still drains. Never blocks. Any thread, inside a hook too.
+ */
+int wsproxy_drain(struct wsproxy *p, int code, const char *reason, size_t reason_len);
+
+/**
+ * Ends the session now: as `wsproxy_stop` with the close frame that was asked for before, or 1001; but each side is
+ * sent only what it takes at once, and nobody's answer is waited for. `wsproxy_execute` returns as soon as the hook
+ * does, if that is at work. Never blocks. Any thread, inside a hook too.
+ *
+ * Returns WSPROXY_OK, or WSPROXY_ERR_ARGUMENT for NULL.
+ */
+int wsproxy_abort(struct wsproxy *p);
+
+/**
+ * Keeps a pointer of the host's with the session, for `wsproxy_userdata`: what it has for each client of a server,
+ * for example. NULL at first. The library does nothing else with it. Any thread.
+ *
+ * Returns WSPROXY_OK, or WSPROXY_ERR_ARGUMENT for a NULL session.
+ */
+int wsproxy_set_userdata(struct wsproxy *p, void *userdata);
+
+/**
+ * The pointer that `wsproxy_set_userdata` has kept; NULL if none, and for a NULL session. Any thread.
+ */
+void *wsproxy_userdata(const struct wsproxy *p);
 
 /**
  * Sends a frame of the host's own to `side`: WSPROXY_TEXT, WSPROXY_BINARY, WSPROXY_PING or WSPROXY_PONG. It is not
@@ -720,11 +1008,108 @@ const char *wsproxy_subprotocol(const struct wsproxy *p);
  * Frees a session, in whatever state. NULL is allowed.
  *
  * A call in progress (from inside its hook, or on another thread) is stopped as by `wsproxy_stop` with 1001; the
- * memory goes when it returns. Of a session that was not executed the connections are closed at once; a side that was
- * connected gets a close frame before. No new call with `p` is allowed afterwards, except inside the hook that is
- * running.
+ * memory goes when it returns. Of a session that was not executed the connections are closed at once; a side that
+ * was connected gets a close frame before. No new call with `p` is allowed afterwards, except inside the hook that
+ * is running. A server's session belongs to the server: it is stopped with 1001, and goes when its end hook has
+ * returned.
  */
 void wsproxy_free(struct wsproxy *p);
+
+/**
+ * The method of the request: always "GET", the only one that opens a WebSocket. Inside the hook only.
+ *
+ * The texts of a handshake are good until the hook returns. Outside the hook of this handshake, and for NULL, the
+ * questions about it are answered with NULL or 0.
+ */
+const char *wsproxy_handshake_method(const struct wsproxy_handshake *handshake);
+
+/**
+ * The path and query that the client asked for; begins with "/". Inside the hook only.
+ */
+const char *wsproxy_handshake_target(const struct wsproxy_handshake *handshake);
+
+/**
+ * The value of the header Host. Inside the hook only.
+ */
+const char *wsproxy_handshake_host(const struct wsproxy_handshake *handshake);
+
+/**
+ * The client's address, as "192.0.2.7" or "2001:db8::7"; NULL if its connection has none (a Unix socket). Inside the
+ * hook only.
+ */
+const char *wsproxy_handshake_peer(const struct wsproxy_handshake *handshake);
+
+/**
+ * 1 if the client came over TLS, else 0. Inside the hook only.
+ */
+int wsproxy_handshake_is_secure(const struct wsproxy_handshake *handshake);
+
+/**
+ * The value of the first header called `name`, in whatever case; NULL if there is none. A value may have bytes that
+ * are not ASCII, but no NUL. Inside the hook only.
+ */
+const char *wsproxy_handshake_header(const struct wsproxy_handshake *handshake, const char *name);
+
+/**
+ * How many header lines the request has. Inside the hook only.
+ */
+size_t wsproxy_handshake_header_count(const struct wsproxy_handshake *handshake);
+
+/**
+ * The name of a header line, as the client has written it; the lines count from 0, in the client's order. NULL
+ * beyond the last. Inside the hook only.
+ */
+const char *wsproxy_handshake_header_name(const struct wsproxy_handshake *handshake, size_t index);
+
+/**
+ * The value of a header line; NULL beyond the last. Inside the hook only.
+ */
+const char *wsproxy_handshake_header_value(const struct wsproxy_handshake *handshake, size_t index);
+
+/**
+ * Connects this client to another upstream than the one that was named: a URL as `wsproxy_connect` takes it. Inside
+ * the hook only.
+ *
+ * All that changes a handshake: strings are copied. Returns WSPROXY_OK; WSPROXY_ERR_ARGUMENT for NULL and for values
+ * that cannot be taken; WSPROXY_ERR_STATE outside the hook of this handshake, and here when the upstream is
+ * connected already. After a failure nothing was changed, and `wsproxy_error` has the words.
+ */
+int wsproxy_handshake_set_url(struct wsproxy_handshake *handshake, const char *url);
+
+/**
+ * Sets a header of the request that goes upstream, in place of any of the same name from the client or from the
+ * configuration. Inside the hook only; results as those of `wsproxy_handshake_set_url`.
+ *
+ * CR, LF and other bytes that cannot stand in a header, and names that are the handshake's own, are refused.
+ */
+int wsproxy_handshake_set_header(struct wsproxy_handshake *handshake, const char *name, const char *value);
+
+/**
+ * Adds a header to the request that goes upstream, beside any of the same name. Else as
+ * `wsproxy_handshake_set_header`.
+ */
+int wsproxy_handshake_add_header(struct wsproxy_handshake *handshake, const char *name, const char *value);
+
+/**
+ * Keeps a header of the client's from going upstream. Else as `wsproxy_handshake_set_header`.
+ */
+int wsproxy_handshake_remove_header(struct wsproxy_handshake *handshake, const char *name);
+
+/**
+ * Adds a header to whatever the client is answered, the 101 or a refusal: Set-Cookie, WWW-Authenticate, Location,
+ * Retry-After. What describes a body (Content-Type) counts for this hook's own refusal only. Else as
+ * `wsproxy_handshake_set_header`.
+ */
+int wsproxy_handshake_add_answer_header(struct wsproxy_handshake *handshake, const char *name, const char *value);
+
+/**
+ * Says with what WSPROXY_REFUSE answers the client: a status from 300 to 599, and a body, plain text unless an
+ * answer header says what else. Inside the hook only; the last call counts.
+ *
+ * `body` is copied; NULL if `len` is 0. Returns WSPROXY_REFUSE, for the hook to return in its turn; or a result as
+ * `wsproxy_handshake_set_url`, which is no such answer.
+ */
+int wsproxy_handshake_refuse(struct wsproxy_handshake *handshake, int status, const void *body, size_t len);
 
 /**
  * Replaces the payload of a frame; on a close frame its reason. Inside the hook only.
@@ -733,8 +1118,9 @@ void wsproxy_free(struct wsproxy *p);
  * `frame->payload_len` tell the new one, and the old pointer is dead.
  *
  * Returns WSPROXY_OK; WSPROXY_ERR_ARGUMENT for NULL, for more than 125 bytes in a control frame or 123 in a close
- * reason, for text that is not UTF-8, and for a reason on a close frame without a code, whose code is to be set first
- * (`wsproxy_frame_set_code`); WSPROXY_ERR_STATE outside the hook of this frame. After a failure nothing was changed.
+ * reason, for text that is not UTF-8, and for a reason on a close frame without a code, whose code is to be set
+ * first (`wsproxy_frame_set_code`); WSPROXY_ERR_STATE outside the hook of this frame. After a failure nothing was
+ * changed.
  */
 int wsproxy_frame_set_payload(struct wsproxy_frame *frame, const void *data, size_t len);
 
@@ -770,6 +1156,127 @@ int wsproxy_frame_set_end(struct wsproxy_frame *frame, int side, int code, const
  * written.
  */
 int wsproxy_stats(const struct wsproxy *p, int side, struct wsproxy_side_stats *out, size_t out_size);
+
+/**
+ * A new server, whose sessions have the settings that `config` has now; NULL means the defaults. It listens nowhere
+ * yet.
+ *
+ * `config` is borrowed for the call. Returns a server that `wsproxy_server_free` frees; NULL only if the system has
+ * no descriptor left or the library failed in itself. Any thread.
+ */
+struct wsproxy_server *wsproxy_server_new(const struct wsproxy_config *config);
+
+/**
+ * The upstream of every client that the handshake hook sends to no other: a URL as `wsproxy_connect` takes it.
+ *
+ * All setters of a server: strings are copied; they count for runs that begin later. They return WSPROXY_OK, or
+ * WSPROXY_ERR_ARGUMENT for NULL and for values that they do not take: then nothing was changed. Any thread.
+ */
+int wsproxy_server_set_upstream(struct wsproxy_server *server, const char *url);
+
+/**
+ * How many sessions there may be at once, those in their handshakes included, at least 1. Whoever comes then is
+ * answered 503. Default: any number. Counts at once, for those who come.
+ */
+int wsproxy_server_set_max_connections(struct wsproxy_server *server, uint64_t count);
+
+/**
+ * Has `on_open` called for each session before anything else; NULL for none.
+ */
+int wsproxy_server_set_on_open(struct wsproxy_server *server, wsproxy_on_open on_open);
+
+/**
+ * Has `on_handshake` asked about each client's request; NULL for none.
+ */
+int wsproxy_server_set_on_handshake(struct wsproxy_server *server, wsproxy_on_handshake on_handshake);
+
+/**
+ * Has `on_end` called for each session as the last thing; NULL for none.
+ */
+int wsproxy_server_set_on_end(struct wsproxy_server *server, wsproxy_on_end on_end);
+
+/**
+ * Listens on `address`: "HOST:PORT", an IPv6 address in brackets, port 0 for any that is free; or "unix:/path", a
+ * socket that is removed at the end. May be called several times, before `wsproxy_server_run`. Looking up a name
+ * blocks.
+ *
+ * Returns WSPROXY_OK (`wsproxy_server_address` tells where that is); WSPROXY_ERR_ARGUMENT for NULL and for what is
+ * no address; WSPROXY_ERR_IO when it cannot be listened on. After a failure nothing was changed. Any thread.
+ */
+int wsproxy_server_listen(struct wsproxy_server *server, const char *address);
+
+/**
+ * Listens on a socket that listens already, handed down by a service manager for example.
+ *
+ * `fd` is duplicated: the host closes its own. The socket is set to non-blocking mode. Returns WSPROXY_OK, or
+ * WSPROXY_ERR_ARGUMENT for NULL and for what is no listening stream socket. After a failure nothing was changed.
+ */
+int wsproxy_server_listen_fd(struct wsproxy_server *server, int fd);
+
+/**
+ * Where the server listens, or has listened, by the successful calls of `wsproxy_server_listen` and `_listen_fd`,
+ * counted from 0: "127.0.0.1:8080", with the port that it really has, or "unix:/path". NULL beyond the last. Any
+ * thread.
+ *
+ * The text belongs to the server and is good until `wsproxy_server_free`.
+ */
+const char *wsproxy_server_address(const struct wsproxy_server *server, size_t index);
+
+/**
+ * Accepts clients and serves each on a thread of its own, as `wsproxy_connect` and `wsproxy_execute` would, until
+ * the server is drained and every session has ended. One at a time; the calling thread accepts, and no hook runs on
+ * it.
+ *
+ * NULL for `on_frame` relays without a hook on frames. `userdata` is handed to every hook. The hooks and it are not
+ * used after this has returned. Then the server listens nowhere, and may listen and run again.
+ *
+ * Returns WSPROXY_OK after a drain; WSPROXY_ERR_ARGUMENT (NULL) and WSPROXY_ERR_STATE (it listens nowhere, has no
+ * upstream, or runs already): nothing was changed; WSPROXY_ERR_IO when waiting or accepting fails: then all sessions
+ * have been ended. What becomes of a single client is told to the end hook and to the log.
+ */
+int wsproxy_server_run(struct wsproxy_server *server, wsproxy_on_frame on_frame, void *userdata);
+
+/**
+ * Ends `wsproxy_server_run`: it stops accepting, lets handshakes under way finish, sends both sides of every session
+ * a close frame with `code` between messages, and cuts off what is left when `timeout_ms` have passed; shortly
+ * before that, sessions in the middle of a message get their close frames there.
+ *
+ * `code` is usually 1001 (going away); it is mapped as by `wsproxy_stop`. May be called again: the earliest deadline
+ * counts, and the first code. Without a run in progress it counts for the next one. Only a hook that does not return
+ * holds up the end.
+ *
+ * Returns WSPROXY_OK, or WSPROXY_ERR_ARGUMENT for NULL and for values that cannot be taken. Never blocks. Any
+ * thread, inside a hook too; and from a signal handler: with values that can be taken it uses nothing that is not
+ * safe there.
+ */
+int wsproxy_server_drain(struct wsproxy_server *server, int code, int64_t timeout_ms);
+
+/**
+ * Counts what the server has done so far. Any thread, at any time.
+ *
+ * `out` is filled, up to `out_size`, which is `sizeof *out`: of a struct that is longer than this library's the rest
+ * is set to 0. Returns WSPROXY_OK, or WSPROXY_ERR_ARGUMENT for NULL and size 0; then nothing was written.
+ */
+int wsproxy_server_stats(const struct wsproxy_server *server, struct wsproxy_server_counters *out, size_t out_size);
+
+/**
+ * The words of the calling thread's last failed call with this server, or, if it had none, of the last failed call
+ * of any thread: whose fault it was, a colon, what was wrong. "" if nothing failed; a fixed text for NULL; never
+ * NULL.
+ *
+ * The text belongs to the server and is good until the calling thread's next call with this server. Any thread. What
+ * became of a session is told by `wsproxy_error`, in the end hook.
+ */
+const char *wsproxy_server_error(const struct wsproxy_server *server);
+
+/**
+ * Frees a server and closes its listening sockets. NULL is allowed.
+ *
+ * A run in progress, on another thread or around the hook that this is called in, is drained with 1001 and no time
+ * to spare; the memory goes when it returns. No new call with `server` is allowed afterwards, except inside the hook
+ * that is running.
+ */
+void wsproxy_server_free(struct wsproxy_server *server);
 
 #ifdef __cplusplus
 }  // extern "C"

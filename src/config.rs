@@ -270,9 +270,15 @@ impl Config {
     }
 
     /// Clients speak TLS, and are shown this certificate, with the chain behind it; both PEM, the key unencrypted.
-    /// Certificates of clients are not asked for: native-tls cannot on this platform.
     pub fn client_certificate(&mut self, chain: &[u8], key: &[u8]) -> Result<&mut Self> {
         self.client_tls.set_identity(chain, key)?;
+        Ok(self)
+    }
+
+    /// Clients that speak TLS have to show a certificate of one of these authorities (PEM, one or more), for TLS clients
+    /// alone. May be called several times. By default none is asked for.
+    pub fn client_ca(&mut self, pem: &[u8]) -> Result<&mut Self> {
+        self.client_tls.add_authorities(pem)?;
         Ok(self)
     }
 

@@ -18,12 +18,16 @@ fn out() -> &'static Path {
 }
 
 fn program(name: &str) {
+    program_with(name, &[]);
+}
+
+fn program_with(name: &str, arguments: &[&Path]) {
     let program = out().join(name);
     let mut compiler = Command::new("cc");
     compiler.arg("-std=gnu11").arg("-I").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/c"));
     link(compiler, &format!("tests/c/{name}.c"), &program);
-    run(&mut Command::new(&program));
-    run(&mut valgrind(&program));
+    run(Command::new(&program).args(arguments));
+    run(valgrind(&program).args(arguments));
 }
 
 #[test]
@@ -62,6 +66,33 @@ fn sessions_in_c_begin_however_the_client_is_handed_over() {
 #[test]
 fn sessions_in_c_end_cleanly_however_they_end() {
     program("sessions");
+}
+
+#[test]
+fn handshake_hooks_in_c_see_change_refuse_and_fail() {
+    program("handshakes");
+}
+
+#[test]
+fn servers_in_c_serve_count_drain_and_are_freed() {
+    program("server");
+}
+
+#[test]
+fn certificates_in_c_are_taken_or_refused_with_words() {
+    let folder = out().join("certificates");
+    std::fs::create_dir_all(&folder).unwrap();
+    let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let files = [
+        ("cert.pem", own.cert.pem()),
+        ("key.pem", own.signing_key.serialize_pem()),
+        ("other.pem", rcgen::KeyPair::generate().unwrap().serialize_pem()),
+        ("no.pem", "nothing of the kind\n".to_owned()),
+    ];
+    for (name, content) in files {
+        std::fs::write(folder.join(name), content).unwrap();
+    }
+    program_with("tls", &[&folder]);
 }
 
 #[test]

@@ -6,7 +6,19 @@
 use std::path::{Path, PathBuf};
 
 /// In the order that the header has.
-const SOURCES: [&str; 7] = ["constants", "library", "log", "config", "session", "frame", "stats"];
+const SOURCES: [&str; 11] = [
+    "constants",
+    "library",
+    "log",
+    "config",
+    "config_tls",
+    "session",
+    "handshake",
+    "frame",
+    "stats",
+    "serving",
+    "server",
+];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -15,40 +15,21 @@
 enum hook { HOOK_NONE, HOOK_PASS, HOOK_UPPER };
 
 struct options {
-    const char *listen;
-    const char *upstream;
+    const char *listen, *upstream; /* proxy.c hands them to the server */
+    const char *tls_cert, *tls_key;
+    uint64_t max_connections; /* 0: any number */
+    int64_t drain_timeout_ms;
     enum hook hook;
     int print;
-    wsproxy_config *config;
+    wsproxy_config *config; /* has all the rest */
 };
 
-/* Splits HOST:PORT or [HOST]:PORT into the two; returns 0 if it is neither. */
-static int split_address(const char *address, char *host, size_t host_size, const char **port)
-{
-    const char *colon = strrchr(address, ':');
-    if (colon == NULL || colon == address || colon[1] == '\0')
-        return 0;
-    size_t length = (size_t)(colon - address);
-    int bracketed = address[0] == '[' && address[length - 1] == ']';
-    if (bracketed) {
-        address++;
-        length -= 2;
-    } else if (memchr(address, ':', length) != NULL) {
-        return 0; /* an IPv6 address needs its brackets */
-    }
-    if (length == 0 || length >= host_size)
-        return 0;
-    memcpy(host, address, length);
-    host[length] = '\0';
-    *port = colon + 1;
-    return strspn(*port, "0123456789") == strlen(*port) && strlen(*port) <= 5 && atoi(*port) <= 65535;
-}
-
 static const char usage[] =
-    "usage: proxy --listen HOST:PORT --upstream URL\n"
+    "usage: proxy --listen HOST:PORT|unix:PATH --upstream URL\n"
     "             [--hook none|pass|upper] [--threads serial|concurrent|caller] [--aggregate]\n"
-    "             [--max-frame-size N] [--max-message-size N] [--max-fragments N]\n"
-    "             [--idle-timeout MS] [--print]\n";
+    "             [--tls-cert FILE --tls-key FILE] [--tls-ca FILE]... [--origin ORIGIN]...\n"
+    "             [--max-connections N] [--drain-timeout MS] [--idle-timeout MS]\n"
+    "             [--max-frame-size N] [--max-message-size N] [--max-fragments N] [--print]\n";
 
 /* Reads a decimal number; returns 0 if it is none. */
 static int parse_number(const char *text, uint64_t *number)
@@ -86,7 +67,7 @@ static int parse_threads(const char *text, wsproxy_config *config)
 }
 
 /* Handles a flag that has a number. Returns 1 if that went well, 0 if not, -1 if it is no such flag. */
-static int parse_limit(wsproxy_config *config, const char *flag, const char *value)
+static int parse_limit(struct options *options, const char *flag, const char *value)
 {
     static const struct {
         const char *flag;
@@ -97,39 +78,67 @@ static int parse_limit(wsproxy_config *config, const char *flag, const char *val
     uint64_t number;
     for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
         if (strcmp(flag, limits[i].flag) == 0)
-            return parse_number(value, &number) && limits[i].set(config, WSPROXY_BOTH, number) == WSPROXY_OK;
+            return parse_number(value, &number) &&
+                   limits[i].set(options->config, WSPROXY_BOTH, number) == WSPROXY_OK;
     }
     if (strcmp(flag, "--idle-timeout") == 0)
         return parse_number(value, &number) &&
-               wsproxy_config_set_idle_timeout(config, (int64_t)number) == WSPROXY_OK;
+               wsproxy_config_set_idle_timeout(options->config, (int64_t)number) == WSPROXY_OK;
+    if (strcmp(flag, "--max-connections") == 0)
+        return parse_number(value, &options->max_connections) && options->max_connections > 0;
+    if (strcmp(flag, "--drain-timeout") == 0) {
+        if (!parse_number(value, &number))
+            return 0;
+        options->drain_timeout_ms = (int64_t)number;
+        return 1;
+    }
     return -1;
 }
 
 /* Handles a flag that has a value; results as those of parse_limit. */
 static int parse_valued(struct options *options, const char *flag, const char *value)
 {
-    char host[256];
-    const char *port;
-    if (strcmp(flag, "--listen") == 0) {
-        options->listen = value;
-        return split_address(value, host, sizeof host, &port);
-    }
-    if (strcmp(flag, "--upstream") == 0) {
-        options->upstream = value;
-        return strncmp(value, "ws://", 5) == 0 && value[5] != '\0';
+    const struct { const char *flag, **text; } texts[] = {
+        {"--listen", &options->listen}, {"--upstream", &options->upstream},
+        {"--tls-cert", &options->tls_cert}, {"--tls-key", &options->tls_key}};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        if (strcmp(flag, texts[i].flag) == 0) {
+            *texts[i].text = value;
+            return *value != '\0';
+        }
     }
     if (strcmp(flag, "--hook") == 0)
         return parse_hook(value, &options->hook);
     if (strcmp(flag, "--threads") == 0)
         return parse_threads(value, options->config);
-    return parse_limit(options->config, flag, value);
+    if (strcmp(flag, "--tls-ca") == 0)
+        return wsproxy_config_add_upstream_ca_file(options->config, value) == WSPROXY_OK;
+    if (strcmp(flag, "--origin") == 0)
+        return wsproxy_config_add_origin(options->config, value) == WSPROXY_OK;
+    return parse_limit(options, flag, value);
 }
 
-static int complain(const struct options *options, const char *what, const char *flag, const char *value)
+/* Tells what is wrong with a flag, in the library's words where it has some. */
+static int complain(const char *what, const char *flag, const char *value, const char *words)
 {
-    const char *words = wsproxy_config_error(options->config);
     fprintf(stderr, "proxy: %s %s%s%s%s%s\n%s", what, flag, *value ? " " : "", value, *words ? ": " : "", words, usage);
     return 0;
+}
+
+/* What is needed is there, and what belongs together comes together. */
+static int check_flags(const struct options *options)
+{
+    if (options->listen == NULL)
+        return complain("missing flag", "--listen", "", "");
+    if (options->upstream == NULL)
+        return complain("missing flag", "--upstream", "", "");
+    if (options->tls_cert == NULL && options->tls_key == NULL)
+        return 1;
+    if (options->tls_cert == NULL || options->tls_key == NULL)
+        return complain("missing flag", options->tls_cert == NULL ? "--tls-cert" : "--tls-key", "", "");
+    if (wsproxy_config_set_client_certificate_file(options->config, options->tls_cert, options->tls_key) != WSPROXY_OK)
+        return complain("bad value:", "--tls-cert", options->tls_cert, wsproxy_config_error(options->config));
+    return 1;
 }
 
 static int parse_flags(struct options *options, int count, char **flags)
@@ -143,15 +152,11 @@ static int parse_flags(struct options *options, int count, char **flags)
         } else {
             int parsed = parse_valued(options, flag, value);
             if (parsed < 0)
-                return complain(options, "unknown flag", flag, "");
+                return complain("unknown flag", flag, "", "");
             if (parsed == 0)
-                return complain(options, "bad value:", flag, value);
+                return complain("bad value:", flag, value, wsproxy_config_error(options->config));
             i++;
         }
     }
-    if (options->listen == NULL)
-        return complain(options, "missing flag", "--listen", "");
-    if (options->upstream == NULL)
-        return complain(options, "missing flag", "--upstream", "");
-    return 1;
+    return check_flags(options);
 }

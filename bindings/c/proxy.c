@@ -1,27 +1,21 @@
 /*
- * proxy.c - a WebSocket proxy in C: an accept loop, one thread per connection, a hook.
+ * proxy.c - a WebSocket proxy in C: a server, a hook on every frame, and an end that hurts nobody.
  *
  *     cc -std=c99 -pthread proxy.c -o proxy $(pkg-config --cflags --libs wsproxy)
- *     ./proxy --listen 127.0.0.1:8080 --upstream ws://127.0.0.1:9000 --hook pass --print
+ *     ./proxy --listen 127.0.0.1:8080 --upstream wss://echo.example --hook pass --print
  *
- * Rules. The main thread accepts and does nothing that a peer could hold up. A session belongs to its thread, which
- * also frees it; the list of sessions is there to stop them all. Each thread that ends joins the one that ended
- * before it, so that no more than one is ever left over. SIGTERM and SIGINT are only let in while the main thread
- * waits. The command line is in flags.h, the listening socket in listener.h.
+ * Rules. The library accepts, and serves each client on a thread of its own; the hooks run there, several at once, so
+ * that what they share is locked. What belongs to one session hangs on it (wsproxy_userdata) from the open hook to the
+ * end hook. SIGTERM and SIGINT drain the server: their handler does nothing else. The command line is in flags.h.
  */
 #define _XOPEN_SOURCE 700
 
-#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/select.h>
-#include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
 
 #include <wsproxy.h>
 
@@ -30,34 +24,28 @@
 #endif
 
 #include "flags.h"
-#include "listener.h"
 
 enum {
-    STACK_SIZE = 256 * 1024,
-    PREVIEW = 32,          /* characters of a payload that --print shows */
-    ACCEPT_PAUSE_MS = 50,  /* after accept has failed for want of descriptors or memory */
-    STOP_TIMEOUT_S = 20,   /* more than any closing handshake may take */
-    CROWD = 64             /* as many sessions at once leave memory that is worth giving back */
+    PREVIEW = 32,             /* characters of a payload that --print shows */
+    GOING_AWAY = 1001,        /* the close code of a drain */
+    DRAIN_TIMEOUT_MS = 20000, /* the default: more than any closing handshake may take */
+    CROWD = 64                /* as many sessions at once leave memory that is worth giving back */
 };
 
+/* What there is for each client. */
 struct session {
-    wsproxy *proxy;
-    const struct options *options;
-    int client; /* -1 once the library has its own copy */
     unsigned long number;
     int in_text[3]; /* by side: whether the open message is text; touched by that side's direction only */
-    struct session *previous, *next;
 };
 
-/* All sessions, and the thread that ended last. */
+/* What all sessions share. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t all_ended = PTHREAD_COND_INITIALIZER;
-static struct session *sessions;
-static unsigned long session_count, most_sessions;
-static pthread_t ended_last;
-static int has_ended_last;
+static unsigned long opened, present, most_present;
 
-static volatile sig_atomic_t stopping;
+/* What the signal handler needs. */
+static wsproxy_server *server;
+static int64_t drain_timeout_ms;
+static volatile sig_atomic_t draining;
 
 /* ---- the hook ------------------------------------------------------------------------------------------------ */
 
@@ -131,77 +119,47 @@ static void print_frame(const struct session *session, const wsproxy_frame *fram
 
 static int on_frame(wsproxy *p, wsproxy_frame *frame, void *userdata)
 {
-    struct session *session = userdata;
+    const struct options *options = userdata;
+    struct session *session = wsproxy_userdata(p);
     const char *action = "forwarded";
-    (void)p;
-    if (session->options->hook == HOOK_UPPER && is_text(session, frame)) {
+    if (options->hook == HOOK_UPPER && is_text(session, frame)) {
         int changed = upper_case(frame);
         if (changed < 0)
             return 0; /* no verdict: the session ends with 1011 */
         if (changed > 0)
             action = "upper-cased";
     }
-    if (session->options->print)
+    if (options->print)
         print_frame(session, frame, action);
     return WSPROXY_FORWARD;
 }
 
-/* ---- one session --------------------------------------------------------------------------------------------- */
+/* ---- sessions ------------------------------------------------------------------------------------------------ */
 
-static void run_session(struct session *session)
+static int on_open(wsproxy *p, void *userdata)
 {
-    const struct options *options = session->options;
-    int result = wsproxy_connect(session->proxy, session->client, options->upstream);
-    close(session->client);
-    session->client = -1;
-    if (result == WSPROXY_OK)
-        result = wsproxy_execute(session->proxy,
-                                 options->hook == HOOK_NONE && !options->print ? NULL : on_frame, session);
-    if (result != WSPROXY_OK && result != WSPROXY_ERR_STOPPED)
-        fprintf(stderr, "#%lu %s\n", session->number, wsproxy_error(session->proxy));
+    struct session *session = calloc(1, sizeof *session);
+    (void)userdata;
+    if (session == NULL)
+        return 0; /* not accepted: the client is answered 500 */
+    pthread_mutex_lock(&lock);
+    session->number = ++opened;
+    if (++present > most_present)
+        most_present = present;
+    pthread_mutex_unlock(&lock);
+    wsproxy_set_userdata(p, session);
+    return WSPROXY_ACCEPT;
 }
 
-static void enlist(struct session *session)
+/* Whether a crowd has just gone. */
+static int leave(void)
 {
     pthread_mutex_lock(&lock);
-    if (++session_count > most_sessions)
-        most_sessions = session_count;
-    session->next = sessions;
-    if (sessions != NULL)
-        sessions->previous = session;
-    sessions = session;
+    int crowd_gone = --present == 0 && most_present >= CROWD;
+    if (crowd_gone)
+        most_present = 0;
     pthread_mutex_unlock(&lock);
-}
-
-/* The lock is held. */
-static void unlist(struct session *session)
-{
-    if (session->previous != NULL)
-        session->previous->next = session->next;
-    else
-        sessions = session->next;
-    if (session->next != NULL)
-        session->next->previous = session->previous;
-    session_count--;
-    if (sessions == NULL)
-        pthread_cond_signal(&all_ended);
-}
-
-static void free_session(struct session *session)
-{
-    if (session->client >= 0)
-        close(session->client);
-    wsproxy_free(session->proxy);
-    free(session);
-}
-
-/* The lock is held. Whether a crowd has just gone. */
-static int crowd_has_gone(void)
-{
-    if (session_count > 0 || most_sessions < CROWD)
-        return 0;
-    most_sessions = 0;
-    return 1;
+    return crowd_gone;
 }
 
 /* glibc keeps what was freed, scattered over an arena per core or more, for good. */
@@ -219,137 +177,41 @@ static void give_memory_back(void)
 #endif
 }
 
-static void *session_thread(void *argument)
+static void on_end(wsproxy *p, int result, void *userdata)
 {
-    struct session *session = argument;
-    run_session(session);
-
-    pthread_mutex_lock(&lock);
-    unlist(session);
-    pthread_t before = ended_last;
-    int has_before = has_ended_last;
-    ended_last = pthread_self();
-    has_ended_last = 1;
-    int crowd_gone = crowd_has_gone();
-    pthread_mutex_unlock(&lock);
-
-    free_session(session);
-    if (has_before)
-        pthread_join(before, NULL);
-    if (crowd_gone)
-        give_memory_back();
-    return NULL;
-}
-
-static struct session *new_session(const struct options *options, int client)
-{
-    static unsigned long number;
-    struct session *session = calloc(1, sizeof *session);
-    if (session == NULL)
-        return NULL;
-    session->client = client;
-    session->number = ++number;
-    session->options = options;
-    session->proxy = wsproxy_new(options->config);
-    if (session->proxy == NULL) {
-        free(session);
-        return NULL;
-    }
-    return session;
-}
-
-/* Starts a session for a client; closes `client` in every case. */
-static void start_session(const struct options *options, const pthread_attr_t *attributes, int client)
-{
-    struct session *session = new_session(options, client);
-    if (session == NULL) {
-        close(client);
-        fprintf(stderr, "out of memory: a client was turned away\n");
+    struct session *session = wsproxy_userdata(p);
+    (void)userdata;
+    if (session == NULL) { /* the open hook had no memory */
+        fprintf(stderr, "%s\n", wsproxy_error(p));
         return;
     }
-    enlist(session);
-    pthread_t thread;
-    int error = pthread_create(&thread, attributes, session_thread, session);
-    if (error != 0) {
-        fprintf(stderr, "#%lu no thread: %s\n", session->number, strerror(error));
-        pthread_mutex_lock(&lock);
-        unlist(session);
-        pthread_mutex_unlock(&lock);
-        free_session(session);
-    }
+    if (result != WSPROXY_OK && result != WSPROXY_ERR_STOPPED)
+        fprintf(stderr, "#%lu %s\n", session->number, wsproxy_error(p));
+    free(session);
+    if (leave())
+        give_memory_back();
 }
 
-/* ---- accepting, stopping ------------------------------------------------------------------------------------- */
+/* ---- the end ------------------------------------------------------------------------------------------------- */
 
+/* Whoever asks twice does not want to wait. Of the library's functions this one alone may be called here. */
 static void on_signal(int number)
 {
     (void)number;
-    stopping = 1;
+    wsproxy_server_drain(server, GOING_AWAY, draining ? 0 : drain_timeout_ms);
+    draining = 1;
 }
 
-/* Blocks SIGTERM and SIGINT in all threads; `waiting` becomes the mask for the waits of the main thread. */
-static void catch_signals(sigset_t *waiting)
+static void at_signals(void (*handler)(int))
 {
     struct sigaction action;
     memset(&action, 0, sizeof action);
-    action.sa_handler = on_signal;
+    action.sa_handler = handler;
     sigemptyset(&action.sa_mask);
+    sigaddset(&action.sa_mask, SIGTERM); /* one after the other */
+    sigaddset(&action.sa_mask, SIGINT);
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
-
-    sigset_t blocked;
-    sigemptyset(&blocked);
-    sigaddset(&blocked, SIGTERM);
-    sigaddset(&blocked, SIGINT);
-    pthread_sigmask(SIG_BLOCK, &blocked, waiting);
-    sigdelset(waiting, SIGTERM);
-    sigdelset(waiting, SIGINT);
-}
-
-static void pause_accepting(const sigset_t *waiting)
-{
-    struct timespec pause = {0, ACCEPT_PAUSE_MS * 1000000L};
-    pselect(0, NULL, NULL, NULL, &pause, waiting);
-}
-
-static void accept_clients(const struct options *options, int listener, const sigset_t *waiting)
-{
-    pthread_attr_t attributes;
-    pthread_attr_init(&attributes);
-    pthread_attr_setstacksize(&attributes, STACK_SIZE);
-    while (!stopping) {
-        fd_set readable;
-        FD_ZERO(&readable);
-        FD_SET(listener, &readable);
-        if (pselect(listener + 1, &readable, NULL, NULL, NULL, waiting) < 0)
-            continue; /* EINTR */
-        int client = accept(listener, NULL, NULL);
-        if (client >= 0)
-            start_session(options, &attributes, client);
-        else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != ECONNABORTED && errno != EINTR)
-            pause_accepting(waiting); /* no descriptors or memory until sessions end; the client waits in the queue */
-    }
-    pthread_attr_destroy(&attributes);
-}
-
-/* Stops every session, in whatever state, and waits for them. Returns 0 if some would not end. */
-static int stop_sessions(void)
-{
-    struct timespec deadline;
-    clock_gettime(CLOCK_REALTIME, &deadline);
-    deadline.tv_sec += STOP_TIMEOUT_S;
-
-    pthread_mutex_lock(&lock);
-    for (struct session *session = sessions; session != NULL; session = session->next)
-        wsproxy_stop(session->proxy, 1001, NULL, 0);
-    int error = 0;
-    while (sessions != NULL && error == 0)
-        error = pthread_cond_timedwait(&all_ended, &lock, &deadline);
-    int ended = sessions == NULL;
-    pthread_mutex_unlock(&lock);
-    if (ended && has_ended_last)
-        pthread_join(ended_last, NULL);
-    return ended;
 }
 
 /* ---- all together -------------------------------------------------------------------------------------------- */
@@ -364,22 +226,56 @@ static void raise_descriptor_limit(void)
     }
 }
 
-static int serve(const struct options *options)
+/* Returns 0, or the status that the program ends with. */
+static int prepare(const struct options *options)
 {
-    sigset_t waiting;
-    catch_signals(&waiting);
+    wsproxy_server_set_on_open(server, on_open);
+    wsproxy_server_set_on_end(server, on_end);
+    if (options->max_connections > 0)
+        wsproxy_server_set_max_connections(server, options->max_connections);
+    if (wsproxy_server_set_upstream(server, options->upstream) != WSPROXY_OK) {
+        complain("bad value:", "--upstream", options->upstream, wsproxy_server_error(server));
+        return 2;
+    }
+    int result = wsproxy_server_listen(server, options->listen);
+    if (result == WSPROXY_ERR_ARGUMENT) {
+        complain("bad value:", "--listen", options->listen, wsproxy_server_error(server));
+        return 2;
+    }
+    if (result != WSPROXY_OK) {
+        fprintf(stderr, "proxy: %s\n", wsproxy_server_error(server));
+        return 1;
+    }
+    return 0;
+}
+
+static int serve(struct options *options)
+{
+    int has_hook = options->hook != HOOK_NONE || options->print;
     raise_descriptor_limit();
     setvbuf(stdout, NULL, _IOLBF, 0);
-    int listener = listen_on(options->listen);
-    if (listener < 0)
+    at_signals(on_signal);
+    printf("listening on %s\n", wsproxy_server_address(server, 0));
+    int result = wsproxy_server_run(server, has_hook ? on_frame : NULL, options);
+    at_signals(SIG_IGN); /* nothing is left to drain */
+    if (result != WSPROXY_OK)
+        fprintf(stderr, "proxy: %s\n", wsproxy_server_error(server));
+    return result == WSPROXY_OK ? 0 : 1;
+}
+
+static int run(struct options *options)
+{
+    server = wsproxy_server_new(options->config);
+    if (server == NULL) {
+        fprintf(stderr, "proxy: no memory or descriptors\n");
         return 1;
-    announce(listener);
-    accept_clients(options, listener, &waiting);
-    close(listener);
-    if (stop_sessions())
-        return 0;
-    fprintf(stderr, "proxy: some sessions did not end\n");
-    _exit(1); /* their threads still use what we would free */
+    }
+    drain_timeout_ms = options->drain_timeout_ms;
+    int status = prepare(options);
+    if (status == 0)
+        status = serve(options);
+    wsproxy_server_free(server);
+    return status;
 }
 
 int main(int argc, char **argv)
@@ -389,12 +285,15 @@ int main(int argc, char **argv)
         return 1;
     }
     keep_memory_together();
-    struct options options = {NULL, NULL, HOOK_NONE, 0, wsproxy_config_new()};
+    struct options options;
+    memset(&options, 0, sizeof options);
+    options.drain_timeout_ms = DRAIN_TIMEOUT_MS;
+    options.config = wsproxy_config_new();
     if (options.config == NULL) {
         fprintf(stderr, "proxy: out of memory\n");
         return 1;
     }
-    int status = parse_flags(&options, argc, argv) ? serve(&options) : 2;
+    int status = parse_flags(&options, argc, argv) ? run(&options) : 2;
     wsproxy_config_free(options.config);
     return status;
 }

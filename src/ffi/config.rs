@@ -42,7 +42,7 @@ impl wsproxy_config {
     }
 }
 
-unsafe fn change(
+pub(super) unsafe fn change(
     config: *mut wsproxy_config,
     setter: impl FnOnce(&mut Config) -> Result<()>,
 ) -> c_int {
@@ -54,7 +54,7 @@ unsafe fn change(
     })
 }
 
-unsafe fn change_sides(
+pub(super) unsafe fn change_sides(
     config: *mut wsproxy_config,
     side: c_int,
     mut setter: impl FnMut(&mut Config, Side) -> Result<()>,
@@ -72,8 +72,9 @@ unsafe fn change_sides(
 /// Returns a configuration that `wsproxy_config_free` frees; NULL only if the library failed in itself.
 ///
 /// All setters: `config` is borrowed, strings are copied. They return WSPROXY_OK, or WSPROXY_ERR_ARGUMENT for
-/// NULL and for values that they do not take; then nothing was changed, `wsproxy_config_error` has the words, and
-/// everything is still allowed. Any thread may call them. They do not touch sessions that exist.
+/// NULL and for values that they do not take, or WSPROXY_ERR_IO for a file that cannot be read; then nothing was
+/// changed, `wsproxy_config_error` has the words, and everything is still allowed. Any thread may call them. They do
+/// not touch sessions and servers that exist.
 #[no_mangle]
 pub extern "C" fn wsproxy_config_new() -> *mut wsproxy_config {
     guard::catch(
@@ -235,8 +236,8 @@ pub unsafe extern "C" fn wsproxy_config_set_connect_timeout(
 }
 
 /// How long nothing may cross before the session ends with 1001 on both sides, in milliseconds; 0 is for ever. With
-/// `wsproxy_config_set_keepalive_interval` also how long one side may send nothing, not even answers to the pings: then
-/// the session ends with 1001 (the client was silent) or 1011 (the upstream). Default: 120000.
+/// `wsproxy_config_set_keepalive_interval` also how long one side may send nothing, not even answers to the pings:
+/// then the session ends with 1001 (the client was silent) or 1011 (the upstream). Default: 120000.
 #[no_mangle]
 pub unsafe extern "C" fn wsproxy_config_set_idle_timeout(
     config: *mut wsproxy_config,
@@ -251,8 +252,8 @@ pub unsafe extern "C" fn wsproxy_config_set_idle_timeout(
     }
 }
 
-/// How long a peer may take nothing of what is to be sent to it, in milliseconds; 0 is for ever: a close frame that came
-/// behind those bytes then waits with them, until the idle timeout or wsproxy_stop. Default: 30000.
+/// How long a peer may take nothing of what is to be sent to it, in milliseconds; 0 is for ever: a close frame that
+/// came behind those bytes then waits with them, until the idle timeout or wsproxy_stop. Default: 30000.
 #[no_mangle]
 pub unsafe extern "C" fn wsproxy_config_set_write_timeout(
     config: *mut wsproxy_config,
@@ -365,16 +366,35 @@ pub unsafe extern "C" fn wsproxy_config_add_subprotocol(
     }
 }
 
-/// Whether X-Forwarded-For, -Proto and -Host go upstream: 1 or 0. Default: 0.
+/// How the upstream is told of the client: WSPROXY_FORWARDED_X, WSPROXY_FORWARDED_RFC7239, both (added up), or
+/// WSPROXY_FORWARDED_NONE. Default: WSPROXY_FORWARDED_NONE.
 #[no_mangle]
 pub unsafe extern "C" fn wsproxy_config_set_forwarded(
     config: *mut wsproxy_config,
-    on: c_int,
+    which: c_int,
 ) -> c_int {
     // SAFETY: passed on to the caller.
     unsafe {
         change(config, |config| {
-            config.forwarded(switch(on)?);
+            let (x_forwarded, rfc7239) = constants::forwarded(which)?;
+            config.forwarded(x_forwarded).forwarded_rfc7239(rfc7239);
+            Ok(())
+        })
+    }
+}
+
+/// Reaches upstreams through the HTTP proxy at `url`, `http://[user:password@]host[:port]`, by CONNECT (RFC 9110
+/// section 9.3.6); Unix sockets directly. Default: none; the environment (`http_proxy` and the like) is not looked
+/// at.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_config_set_http_proxy(
+    config: *mut wsproxy_config,
+    url: *const c_char,
+) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        change(config, |config| {
+            config.http_proxy(c_text("URL of the HTTP proxy", url)?)?;
             Ok(())
         })
     }

@@ -81,9 +81,9 @@ pub enum wsproxy_kind {
 pub enum wsproxy_verdict {
     /// Send the frame on, as the hook left it.
     WSPROXY_FORWARD = 1,
-    /// Send nothing. A text message may have been cut into fragments inside a character: when the fragment before such
-    /// a cut is sent on and the one after it dropped, or the other way round, what is left would not be UTF-8, and the
-    /// session ends like after a failed hook (1011). `wsproxy_config_set_aggregate` avoids it; without
+    /// Send nothing. A text message may have been cut into fragments inside a character: when the fragment before
+    /// such a cut is sent on and the one after it dropped, or the other way round, what is left would not be UTF-8,
+    /// and the session ends like after a failed hook (1011). `wsproxy_config_set_aggregate` avoids it; without
     /// `wsproxy_config_set_check_utf8` nobody looks.
     WSPROXY_DROP = 2,
     /// Close both sides, with 1000 or with what `wsproxy_frame_set_end` said.
@@ -148,14 +148,16 @@ pub enum wsproxy_fault {
 }
 
 /// How much the log callback gets to see: its level and those before it. Each line is about one call of
-/// `wsproxy_connect`, one of its halves, or `wsproxy_execute`. Payloads, headers and URLs' paths are never logged.
+/// `wsproxy_connect`, one of its halves, or `wsproxy_execute`, about TLS that was set up, or about a server as a
+/// whole. Payloads, headers and URLs' paths are never logged.
 #[repr(C)]
 pub enum wsproxy_log_level {
     /// Nothing.
     WSPROXY_LOG_OFF = 0,
     /// Bugs in this library.
     WSPROXY_LOG_ERROR = 1,
-    /// What the host or the system did that ended the call: a hook that failed, a stop in a handshake, no descriptors.
+    /// What the host or the system did that ended the call: a hook that failed, a stop in a handshake, no
+    /// descriptors.
     WSPROXY_LOG_WARN = 2,
     /// What a peer did that ended the call: a refusal, a broken protocol, a limit, a deadline, a lost connection.
     WSPROXY_LOG_INFO = 3,

@@ -1,11 +1,10 @@
 //! The hook of a C host: shows a frame as a struct, lets it be changed, reads the verdict.
 //!
 //! Theory: the struct that the host sees is the first field of a [`Shown`], which knows the Rust [`Frame`] behind
-//! it. Each thread keeps a list of the frames it is showing (a hook may run another session on its own thread).
-//! The `wsproxy_frame_*` functions look their pointer up there, so that one kept beyond the hook, a copy, or one
-//! carried to another thread is an error and not a stray write.
+//! it. It is lent to the hook (`lent`), so that a pointer kept beyond the hook, a copy, or one carried to another
+//! thread is an error and not a stray write.
 
-use std::cell::{Cell, RefCell, UnsafeCell};
+use std::cell::{RefCell, UnsafeCell};
 use std::ffi::{c_char, c_int, c_void};
 use std::ops::Range;
 use std::ptr::NonNull;
@@ -14,7 +13,7 @@ use super::constants::{
     close_code, close_number, kind_number, side_number, sides, wsproxy_verdict, NO_STATUS,
 };
 use super::session::wsproxy;
-use super::{guard, incoming};
+use super::{guard, incoming, lent};
 use crate::error::{Error, Result};
 use crate::{Close, Frame, Kind, PerSide, Verdict};
 
@@ -39,9 +38,11 @@ pub struct wsproxy_frame {
 /// Looks at one frame and returns WSPROXY_FORWARD, WSPROXY_DROP or WSPROXY_END; anything else is a failed hook:
 /// both sides get close 1011 and `wsproxy_execute` returns WSPROXY_ERR_HOOK.
 ///
-/// `frame` is lent until the hook returns; `userdata` is what `wsproxy_execute` was given. Where the hook runs
-/// is told by the policy. It may call `wsproxy_send`, `wsproxy_stop`, `wsproxy_stats`, `wsproxy_error`,
-/// `wsproxy_free` and the functions `wsproxy_frame_*`. It may not unwind (no C++ exception, no longjmp out of it).
+/// `frame` is lent until the hook returns; `userdata` is what `wsproxy_execute` or `wsproxy_server_run` was given.
+/// Where the hook runs is told by the policy. It may call `wsproxy_send`, `wsproxy_stop`, `wsproxy_drain`,
+/// `wsproxy_abort`, `wsproxy_stats`, `wsproxy_error`, `wsproxy_userdata`, `wsproxy_free`, the functions
+/// `wsproxy_frame_*`, and of a server `wsproxy_server_drain`, `_stats` and `_free`. It may not unwind (no C++
+/// exception, no longjmp out of it).
 pub type wsproxy_on_frame = Option<
     unsafe extern "C-unwind" fn(
         p: *mut wsproxy,
@@ -74,10 +75,10 @@ impl Hook {
     /// Shows `frame` to the host and reads its verdict.
     pub(super) fn show(&self, frame: &mut Frame<'_>) -> Verdict {
         let shown = Shown::new(frame, self.session);
-        let listed = Listed::new(&shown);
         // SAFETY: the host's promise about its function; `shown` stays where it is until the call is over.
-        let verdict = unsafe { (self.on_frame)(self.session, shown.public.get(), self.userdata) };
-        drop(listed);
+        let verdict = lent::lend(&shown, || unsafe {
+            (self.on_frame)(self.session, shown.public.get(), self.userdata)
+        });
         shown.verdict(verdict)
     }
 }
@@ -86,34 +87,11 @@ impl Hook {
 #[repr(C)]
 struct Shown {
     public: UnsafeCell<wsproxy_frame>,
-    /// The Rust frame; its lifetime is erased, `Listed` ends before it.
+    /// The Rust frame; its lifetime is erased, the loan ends before it.
     frame: NonNull<Frame<'static>>,
     session: *mut wsproxy,
     /// What WSPROXY_END is to send.
     end: RefCell<Option<PerSide<Close>>>,
-    /// The frame that this thread was showing when it began to show this one.
-    outer: *const Shown,
-}
-
-thread_local! {
-    /// The frame that this thread is showing.
-    static SHOWN: Cell<*const Shown> = const { Cell::new(std::ptr::null()) };
-}
-
-/// Keeps a frame on its thread's list.
-struct Listed<'a>(&'a Shown);
-
-impl<'a> Listed<'a> {
-    fn new(shown: &'a Shown) -> Self {
-        SHOWN.set(shown);
-        Listed(shown)
-    }
-}
-
-impl Drop for Listed<'_> {
-    fn drop(&mut self) {
-        SHOWN.set(self.0.outer);
-    }
 }
 
 impl Shown {
@@ -131,7 +109,6 @@ impl Shown {
             frame: NonNull::from(frame).cast(),
             session,
             end: RefCell::default(),
-            outer: SHOWN.get(),
         }
     }
 
@@ -213,9 +190,9 @@ unsafe fn shown(frame: *mut wsproxy_frame, body: impl FnOnce(&Shown) -> Result<(
         if frame.is_null() {
             return Err(Error::argument("the frame is NULL"));
         }
-        let shown = find(frame)
+        let shown = lent::find::<Shown>(frame.cast())
             .ok_or_else(|| Error::state("this thread is not inside the hook of this frame"))?;
-        // SAFETY: it is on the list of this thread, so `show` has not returned.
+        // SAFETY: this thread is lending it, so `show` has not returned.
         let shown = unsafe { shown.as_ref() };
         let result = guard::catch(Err, || body(shown));
         if let Err(error) = &result {
@@ -226,26 +203,15 @@ unsafe fn shown(frame: *mut wsproxy_frame, body: impl FnOnce(&Shown) -> Result<(
     })
 }
 
-fn find(frame: *mut wsproxy_frame) -> Option<NonNull<Shown>> {
-    let mut next = NonNull::new(SHOWN.get().cast_mut());
-    while let Some(shown) = next {
-        if std::ptr::eq(shown.as_ptr().cast::<wsproxy_frame>(), frame) {
-            return Some(shown);
-        }
-        // SAFETY: what is on the list is being shown, and so alive.
-        next = NonNull::new(unsafe { shown.as_ref() }.outer.cast_mut());
-    }
-    None
-}
-
 /// Replaces the payload of a frame; on a close frame its reason. Inside the hook only.
 ///
 /// `data` is copied, and may be a part of the present payload. Afterwards `frame->payload` and
 /// `frame->payload_len` tell the new one, and the old pointer is dead.
 ///
 /// Returns WSPROXY_OK; WSPROXY_ERR_ARGUMENT for NULL, for more than 125 bytes in a control frame or 123 in a close
-/// reason, for text that is not UTF-8, and for a reason on a close frame without a code, whose code is to be set first
-/// (`wsproxy_frame_set_code`); WSPROXY_ERR_STATE outside the hook of this frame. After a failure nothing was changed.
+/// reason, for text that is not UTF-8, and for a reason on a close frame without a code, whose code is to be set
+/// first (`wsproxy_frame_set_code`); WSPROXY_ERR_STATE outside the hook of this frame. After a failure nothing was
+/// changed.
 #[no_mangle]
 pub unsafe extern "C" fn wsproxy_frame_set_payload(
     frame: *mut wsproxy_frame,

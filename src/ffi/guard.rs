@@ -8,7 +8,7 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
 
 use super::constants::{code_of, OK};
-use super::session::wsproxy;
+use super::words::Words;
 use crate::error::{Error, ErrorKind, Fault, Result};
 
 /// Runs `body`; a panic in it becomes the answer of `on_panic`.
@@ -30,47 +30,54 @@ pub(super) fn code(body: impl FnOnce() -> Result<()>) -> c_int {
     }
 }
 
-/// Runs `body` with the session behind `p`; keeps the words of its error there.
+/// What a host holds by a pointer that came out of `Arc::into_raw`: a session, a server.
+pub(super) trait Handle {
+    /// What it is, in words.
+    const NAME: &'static str;
+
+    /// Where the words of its failures are kept.
+    fn words(&self) -> &Words;
+}
+
+/// Runs `body` with what is behind `p`; keeps the words of its error there.
 ///
-/// The session cannot vanish meanwhile: `body` works on a reference of its own, which is what makes
-/// `wsproxy_free` from inside the hook, or during `wsproxy_execute` on another thread, sound.
-pub(super) unsafe fn session(
-    p: *const wsproxy,
-    body: impl FnOnce(&wsproxy) -> Result<()>,
-) -> c_int {
+/// It cannot vanish meanwhile: `body` works on a reference of its own, which is what makes freeing it from inside its
+/// hook, or while another thread is in one of its calls, sound. When all goes well no lock and no memory is taken: a
+/// signal handler may come this way.
+pub(super) unsafe fn handle<T: Handle>(p: *const T, body: impl FnOnce(&T) -> Result<()>) -> c_int {
     code(|| {
-        // SAFETY: the caller's promise: NULL, or a handle of `wsproxy_new` that is still alive.
-        let session = unsafe { share(p) }?;
-        let result = catch(Err, || body(&session));
+        // SAFETY: the caller's promise: NULL, or a handle that is still alive.
+        let handle = unsafe { share(p) }?;
+        let result = catch(Err, || body(&handle));
         if let Err(error) = &result {
-            session.words.record(error);
+            handle.words().record(error);
         }
         result
     })
 }
 
-/// Asks the session behind `p` something; NULL, or a panic, has the answer `otherwise`.
-pub(super) unsafe fn ask<T: Copy>(
-    p: *const wsproxy,
-    otherwise: T,
-    body: impl FnOnce(&wsproxy) -> T,
-) -> T {
+/// Asks what is behind `p` something; NULL, or a panic, has the answer `otherwise`.
+pub(super) unsafe fn ask<T: Handle, A: Copy>(
+    p: *const T,
+    otherwise: A,
+    body: impl FnOnce(&T) -> A,
+) -> A {
     catch(
         |_| otherwise,
         || {
-            // SAFETY: as in `session`.
-            unsafe { share(p) }.map_or(otherwise, |session| body(&session))
+            // SAFETY: as in `handle`.
+            unsafe { share(p) }.map_or(otherwise, |handle| body(&handle))
         },
     )
 }
 
-/// A further reference to the session behind `p`.
-unsafe fn share(p: *const wsproxy) -> Result<Arc<wsproxy>> {
+/// A further reference to what is behind `p`.
+unsafe fn share<T: Handle>(p: *const T) -> Result<Arc<T>> {
     if p.is_null() {
-        return Err(Error::argument("the session is NULL"));
+        return Err(Error::argument(format!("the {} is NULL", T::NAME)));
     }
-    // SAFETY: `p` came out of `Arc::into_raw` in `wsproxy_new`, and the count is at least one: the host's own
-    // reference, or that of the call whose hook we are in.
+    // SAFETY: `p` came out of `Arc::into_raw`, and the count is at least one: the host's own reference, or that of
+    // the call whose hook we are in.
     unsafe {
         Arc::increment_strong_count(p);
         Ok(Arc::from_raw(p))
@@ -88,6 +95,7 @@ fn bug(panic: &(dyn Any + Send)) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use super::super::session::wsproxy;
     use super::*;
 
     #[test]
@@ -104,8 +112,8 @@ mod tests {
     fn null_is_an_argument_error_for_every_kind_of_guard() {
         // SAFETY: NULL is allowed.
         unsafe {
-            assert_eq!(session(std::ptr::null(), |_| Ok(())), -1);
-            assert_eq!(ask(std::ptr::null(), 7, |_| 8), 7);
+            assert_eq!(handle(std::ptr::null::<wsproxy>(), |_| Ok(())), -1);
+            assert_eq!(ask(std::ptr::null::<wsproxy>(), 7, |_| 8), 7);
         }
     }
 }

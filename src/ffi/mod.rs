@@ -12,12 +12,17 @@
 #![allow(clippy::missing_safety_doc)] // The rules for pointers stand in the header's own words.
 
 mod config;
+mod config_tls;
 mod constants;
 mod frame;
 mod guard;
+mod handshake;
 mod incoming;
+mod lent;
 mod library;
 mod log;
+mod server;
+mod serving;
 mod session;
 mod stats;
 mod words;

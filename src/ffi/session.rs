@@ -1,10 +1,11 @@
 //! `wsproxy`: one session, from its client's connection to its end.
 //!
 //! Theory: the handle is an `Arc`. The host holds one reference and every call in progress one more, so the host
-//! may free it inside the hook or while another thread is in `wsproxy_execute`: the memory goes with the last.
+//! may free it inside the hook or while another thread is in `wsproxy_execute`: the memory goes with the last. A
+//! server's session is held by the server alone, and freeing it is no more than stopping it.
 
 use std::ffi::{c_char, c_int, c_void, CString};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
@@ -12,22 +13,31 @@ use parking_lot::Mutex;
 use super::config::wsproxy_config;
 use super::constants::{self, close_code, fault_number, one_side, NO_STATUS};
 use super::frame::{wsproxy_on_frame, Hook};
-use super::guard;
+use super::guard::{self, Handle};
+use super::handshake::{wsproxy_on_handshake, HandshakeHook};
 use super::incoming::{bytes, c_string, c_text, text};
 use super::words::Words;
 use crate::error::{Error, Result};
-use crate::{Client, Config, Proxy};
+use crate::{Admission, Client, Config, Handshake, Proxy};
 
-/// "Going away", for a session that is freed while it runs.
-const GOING_AWAY: u16 = 1001;
+/// "Going away", for a session or a server that is freed while it runs.
+pub(super) const GOING_AWAY: u16 = 1001;
 
 /// One session. Opaque.
 pub struct wsproxy {
-    pub(super) proxy: Proxy,
+    pub(super) proxy: Arc<Proxy>,
     pub(super) words: Words,
-    handover: Mutex<Handover>,
+    preparation: Mutex<Preparation>,
+    userdata: AtomicPtr<c_void>,
     subprotocol: OnceLock<CString>,
     freed: AtomicBool,
+    is_servers: bool,
+}
+
+/// What counts until the client is connected.
+struct Preparation {
+    handover: Handover,
+    on_handshake: Option<HandshakeHook>,
 }
 
 /// What the host has done with the client's connection before it hands it over.
@@ -42,21 +52,46 @@ enum Handover {
     Over,
 }
 
+impl Handle for wsproxy {
+    const NAME: &'static str = "session";
+
+    fn words(&self) -> &Words {
+        &self.words
+    }
+}
+
 impl wsproxy {
-    /// Says how the client will be handed over; the last call counts.
-    fn prepare(&self, next: Handover) -> Result<()> {
-        let mut handover = self.handover.lock();
-        if matches!(*handover, Handover::Over) {
+    fn new(proxy: Arc<Proxy>, preparation: Preparation, is_servers: bool) -> Self {
+        wsproxy {
+            proxy,
+            words: Words::default(),
+            preparation: Mutex::new(preparation),
+            userdata: AtomicPtr::default(),
+            subprotocol: OnceLock::new(),
+            freed: AtomicBool::new(false),
+            is_servers,
+        }
+    }
+
+    /// The session of a client that a server has accepted.
+    pub(super) fn of_server(proxy: Arc<Proxy>, on_handshake: Option<HandshakeHook>) -> Self {
+        wsproxy::new(proxy, Preparation { handover: Handover::Over, on_handshake }, true)
+    }
+
+    /// Says what there is to say before the client is connected; the last call counts.
+    fn prepare(&self, prepare: impl FnOnce(&mut Preparation)) -> Result<()> {
+        let mut preparation = self.preparation.lock();
+        if matches!(preparation.handover, Handover::Over) {
             return Err(Error::state("the client's connection was handed over before"));
         }
-        *handover = next;
+        prepare(&mut preparation);
         Ok(())
     }
 
     /// The client behind `fd`; what was prepared stays, for another try if this one is refused.
     fn client(&self, fd: c_int) -> Result<Client> {
         let client = Client::duplicate_of(fd)?;
-        Ok(match &*self.handover.lock() {
+        Ok(match &self.preparation.lock().handover {
             Handover::Fresh | Handover::Over => client,
             Handover::Head(head) => client.with_head(head.clone()),
             Handover::Upgraded(early) => client.upgraded(early.clone()),
@@ -64,7 +99,36 @@ impl wsproxy {
     }
 
     fn connected(&self) {
-        *self.handover.lock() = Handover::Over;
+        self.preparation.lock().handover = Handover::Over;
+    }
+
+    /// Asks the handshake hook, if there is one; `p` is this session, as the host knows it.
+    fn admit(&self, p: *mut wsproxy) -> impl FnMut(&mut Handshake<'_>) -> Admission {
+        let hook = self.preparation.lock().on_handshake;
+        move |handshake| hook.map_or(Admission::Accept, |hook| hook.ask(p, handshake))
+    }
+
+    /// Both handshakes; `p` is this session, as the host knows it.
+    pub(super) fn connect(&self, p: *mut wsproxy, client: Client, url: &str) -> Result<()> {
+        self.proxy.connect_with(client, url, self.admit(p))?;
+        self.connected();
+        Ok(())
+    }
+
+    /// Relays to the end; `p` is this session, as the host knows it.
+    pub(super) fn execute(
+        &self,
+        p: *mut wsproxy,
+        on_frame: wsproxy_on_frame,
+        userdata: *mut c_void,
+    ) -> Result<()> {
+        match on_frame {
+            None => self.proxy.relay(),
+            Some(on_frame) => {
+                let hook = Hook::new(on_frame, p, userdata);
+                self.proxy.execute(|frame| hook.show(frame))
+            }
+        }
     }
 }
 
@@ -81,13 +145,8 @@ pub unsafe extern "C" fn wsproxy_new(config: *const wsproxy_config) -> *mut wspr
             let config = unsafe { config.as_ref() };
             let config = config.map_or_else(|| Arc::new(Config::new()), wsproxy_config::snapshot);
             let Ok(proxy) = Proxy::new(config) else { return std::ptr::null_mut() };
-            let session = wsproxy {
-                proxy,
-                words: Words::default(),
-                handover: Mutex::new(Handover::Fresh),
-                subprotocol: OnceLock::new(),
-                freed: AtomicBool::new(false),
-            };
+            let preparation = Preparation { handover: Handover::Fresh, on_handshake: None };
+            let session = wsproxy::new(Arc::new(proxy), preparation, false);
             Arc::into_raw(Arc::new(session)).cast_mut()
         },
     )
@@ -107,8 +166,9 @@ pub unsafe extern "C" fn wsproxy_set_client_head(
 ) -> c_int {
     // SAFETY: passed on to the caller.
     unsafe {
-        guard::session(p, |session| {
-            session.prepare(Handover::Head(bytes("request", data, len)?.to_vec()))
+        guard::handle(p, |session| {
+            let head = bytes("request", data, len)?.to_vec();
+            session.prepare(|preparation| preparation.handover = Handover::Head(head))
         })
     }
 }
@@ -128,14 +188,40 @@ pub unsafe extern "C" fn wsproxy_set_client_upgraded(
 ) -> c_int {
     // SAFETY: passed on to the caller.
     unsafe {
-        guard::session(p, |session| {
-            session.prepare(Handover::Upgraded(bytes("early data", early, len)?.to_vec()))
+        guard::handle(p, |session| {
+            let early = bytes("early data", early, len)?.to_vec();
+            session.prepare(|preparation| preparation.handover = Handover::Upgraded(early))
         })
     }
 }
 
-/// Does both handshakes: reads the client's request, connects to the upstream at `url` (`ws://host[:port][/path]`),
-/// and only then answers the client. A path or query in `url` is used as it stands; without one the client's is.
+/// Has `on_handshake` asked about the client's request, before the upstream is. Before `wsproxy_connect` or
+/// `wsproxy_connect_client`; NULL takes it away again.
+///
+/// `userdata` is handed to the hook; neither is used after those have returned. A client that the host has upgraded
+/// itself is not asked about. Returns WSPROXY_OK, WSPROXY_ERR_ARGUMENT (NULL session), or WSPROXY_ERR_STATE once the
+/// client is connected. After a failure nothing was changed.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_set_on_handshake(
+    p: *mut wsproxy,
+    on_handshake: wsproxy_on_handshake,
+    userdata: *mut c_void,
+) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        guard::handle(p, |session| {
+            let hook = on_handshake.map(|on_handshake| HandshakeHook::new(on_handshake, userdata));
+            session.prepare(|preparation| preparation.on_handshake = hook)
+        })
+    }
+}
+
+/// Does both handshakes: reads the client's request, asks the handshake hook, if there is one, connects to the
+/// upstream at `url`, and only then answers the client.
+///
+/// `url` is `ws://host[:port][/path]`, `wss://host[:port][/path]` (TLS) or `ws+unix:/socket[:/path]` (a Unix socket);
+/// an IPv6 address stands in brackets. A path or query in it is used as it stands; without one the client's is.
+/// Clients speak TLS if the configuration has a certificate to show them (`wsproxy_config_set_client_certificate`).
 ///
 /// `client_fd` is duplicated: the host closes its own, best as soon as this has returned. `url` is borrowed for the
 /// call. Blocks: up to the connect timeout for the client's request, again for the upstream, and again until the
@@ -143,11 +229,13 @@ pub unsafe extern "C" fn wsproxy_set_client_upgraded(
 /// thread ends the waiting, but for that second.
 ///
 /// Returns WSPROXY_OK;
-/// WSPROXY_ERR_ARGUMENT (NULL, no open socket, a URL that is none), WSPROXY_ERR_STATE (connected before) and
-/// WSPROXY_ERR_UNSUPPORTED (`wss://`): nothing was changed, and the call may be made again;
+/// WSPROXY_ERR_ARGUMENT (NULL, no open socket, a URL that is none) and WSPROXY_ERR_STATE (connected before): nothing
+/// was changed, and the call may be made again;
 /// WSPROXY_ERR_REQUEST: the client's request is no handshake, and was answered with an HTTP error;
-/// WSPROXY_ERR_REFUSED, WSPROXY_ERR_UNREACHABLE, WSPROXY_ERR_TIMEOUT, WSPROXY_ERR_GONE, WSPROXY_ERR_IO: the client was
-/// answered with the upstream's refusal, or with 502 or 504, if it was still there (`wsproxy_http_status`);
+/// WSPROXY_ERR_REFUSED, WSPROXY_ERR_UNREACHABLE, WSPROXY_ERR_TLS, WSPROXY_ERR_TIMEOUT, WSPROXY_ERR_GONE,
+/// WSPROXY_ERR_IO: the client was answered with the refusal of the upstream or of the hook, or with 502 or 504, if it
+/// was still there and TLS with it had come about (`wsproxy_http_status`, `wsproxy_error_fault`);
+/// WSPROXY_ERR_HOOK: the handshake hook failed, and the client was answered 500;
 /// WSPROXY_ERR_STOPPED: `wsproxy_stop` or `wsproxy_free` was called.
 /// After those the connections are closed, and nothing is left to do but to read the words and free the session.
 #[no_mangle]
@@ -158,11 +246,9 @@ pub unsafe extern "C" fn wsproxy_connect(
 ) -> c_int {
     // SAFETY: passed on to the caller.
     unsafe {
-        guard::session(p, |session| {
+        guard::handle(p, |session| {
             let url = c_text("URL", url)?;
-            session.proxy.connect(session.client(client_fd)?, url)?;
-            session.connected();
-            Ok(())
+            session.connect(p, session.client(client_fd)?, url)
         })
     }
 }
@@ -175,11 +261,11 @@ pub unsafe extern "C" fn wsproxy_connect(
 #[no_mangle]
 pub unsafe extern "C" fn wsproxy_connect_upstream(p: *mut wsproxy, url: *const c_char) -> c_int {
     // SAFETY: passed on to the caller.
-    unsafe { guard::session(p, |session| session.proxy.connect_upstream(c_text("URL", url)?)) }
+    unsafe { guard::handle(p, |session| session.proxy.connect_upstream(c_text("URL", url)?)) }
 }
 
 /// The client's half of `wsproxy_connect`: the client is answered at once, with the upstream's subprotocol if that
-/// was connected before.
+/// was connected before. What the handshake hook says of the upstream counts if that is connected later.
 ///
 /// Pointers, results and what is allowed after a failure are those of `wsproxy_connect`. Blocks up to the connect
 /// timeout for the request, and again until the client has taken its answer or, refused, up to a second.
@@ -187,8 +273,9 @@ pub unsafe extern "C" fn wsproxy_connect_upstream(p: *mut wsproxy, url: *const c
 pub unsafe extern "C" fn wsproxy_connect_client(p: *mut wsproxy, client_fd: c_int) -> c_int {
     // SAFETY: passed on to the caller.
     unsafe {
-        guard::session(p, |session| {
-            session.proxy.connect_client(session.client(client_fd)?)?;
+        guard::handle(p, |session| {
+            let client = session.client(client_fd)?;
+            session.proxy.connect_client_with(client, session.admit(p))?;
             session.connected();
             Ok(())
         })
@@ -204,8 +291,8 @@ pub unsafe extern "C" fn wsproxy_connect_client(p: *mut wsproxy, client_fd: c_in
 /// Returns WSPROXY_OK after an orderly end (a closing handshake, WSPROXY_END, `wsproxy_stop`, `wsproxy_free`);
 /// WSPROXY_ERR_ARGUMENT (NULL) and WSPROXY_ERR_STATE (not connected on both sides, or executed before): nothing was
 /// changed;
-/// WSPROXY_ERR_PROTOCOL, WSPROXY_ERR_LIMIT, WSPROXY_ERR_GONE, WSPROXY_ERR_TIMEOUT, WSPROXY_ERR_IO: what a peer or the
-/// system did (`wsproxy_error_fault`);
+/// WSPROXY_ERR_PROTOCOL, WSPROXY_ERR_LIMIT, WSPROXY_ERR_GONE, WSPROXY_ERR_TIMEOUT, WSPROXY_ERR_TLS, WSPROXY_ERR_IO:
+/// what a peer or the system did (`wsproxy_error_fault`);
 /// WSPROXY_ERR_HOOK.
 /// After those nothing is left to do but to read the words and the statistics and free the session.
 #[no_mangle]
@@ -215,15 +302,7 @@ pub unsafe extern "C" fn wsproxy_execute(
     userdata: *mut c_void,
 ) -> c_int {
     // SAFETY: passed on to the caller.
-    unsafe {
-        guard::session(p, |session| match on_frame {
-            None => session.proxy.relay(),
-            Some(on_frame) => {
-                let hook = Hook::new(on_frame, p, userdata);
-                session.proxy.execute(|frame| hook.show(frame))
-            }
-        })
-    }
+    unsafe { guard::handle(p, |session| session.execute(p, on_frame, userdata)) }
 }
 
 /// Ends the session in an orderly way: both sides get a close frame with `code` and `reason`, and `wsproxy_execute`
@@ -246,11 +325,73 @@ pub unsafe extern "C" fn wsproxy_stop(
 ) -> c_int {
     // SAFETY: passed on to the caller.
     unsafe {
-        guard::session(p, |session| {
+        guard::handle(p, |session| {
             let code = close_code(code)?.unwrap_or(NO_STATUS);
             session.proxy.stop(code, text("close reason", reason, reason_len)?)
         })
     }
+}
+
+/// Ends the session as `wsproxy_stop` does, but between messages: neither side gets the close frame in the middle of
+/// a message that has begun to cross, and nothing that the hook has let pass is lost. Of both directions the one that
+/// is between messages waits for the other, and forwards control frames only. A handshake in progress, or one that is
+/// still to come, is completed first; `wsproxy_execute` then ends as soon as it begins.
+///
+/// Pointers, codes and results are those of `wsproxy_stop`. It has no time limit of its own: `wsproxy_stop` and
+/// `wsproxy_abort` end a session that still drains. Never blocks. Any thread, inside a hook too.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_drain(
+    p: *mut wsproxy,
+    code: c_int,
+    reason: *const c_char,
+    reason_len: usize,
+) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        guard::handle(p, |session| {
+            let code = close_code(code)?.unwrap_or(NO_STATUS);
+            session.proxy.drain(code, text("close reason", reason, reason_len)?)
+        })
+    }
+}
+
+/// Ends the session now: as `wsproxy_stop` with the close frame that was asked for before, or 1001; but each side is
+/// sent only what it takes at once, and nobody's answer is waited for. `wsproxy_execute` returns as soon as the hook
+/// does, if that is at work. Never blocks. Any thread, inside a hook too.
+///
+/// Returns WSPROXY_OK, or WSPROXY_ERR_ARGUMENT for NULL.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_abort(p: *mut wsproxy) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        guard::handle(p, |session| {
+            session.proxy.abort();
+            Ok(())
+        })
+    }
+}
+
+/// Keeps a pointer of the host's with the session, for `wsproxy_userdata`: what it has for each client of a server,
+/// for example. NULL at first. The library does nothing else with it. Any thread.
+///
+/// Returns WSPROXY_OK, or WSPROXY_ERR_ARGUMENT for a NULL session.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_set_userdata(p: *mut wsproxy, userdata: *mut c_void) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        guard::handle(p, |session| {
+            session.userdata.store(userdata, Ordering::Release);
+            Ok(())
+        })
+    }
+}
+
+/// The pointer that `wsproxy_set_userdata` has kept; NULL if none, and for a NULL session. Any thread.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_userdata(p: *const wsproxy) -> *mut c_void {
+    let none = std::ptr::null_mut();
+    // SAFETY: passed on to the caller.
+    unsafe { guard::ask(p, none, |session| session.userdata.load(Ordering::Acquire)) }
 }
 
 /// Sends a frame of the host's own to `side`: WSPROXY_TEXT, WSPROXY_BINARY, WSPROXY_PING or WSPROXY_PONG. It is not
@@ -273,7 +414,7 @@ pub unsafe extern "C" fn wsproxy_send(
 ) -> c_int {
     // SAFETY: passed on to the caller.
     unsafe {
-        guard::session(p, |session| {
+        guard::handle(p, |session| {
             let (side, kind) = (one_side(side)?, constants::kind(kind)?);
             session.proxy.send(side, kind, bytes("payload", data, len)?)
         })
@@ -330,20 +471,24 @@ pub unsafe extern "C" fn wsproxy_subprotocol(p: *const wsproxy) -> *const c_char
 /// Frees a session, in whatever state. NULL is allowed.
 ///
 /// A call in progress (from inside its hook, or on another thread) is stopped as by `wsproxy_stop` with 1001; the
-/// memory goes when it returns. Of a session that was not executed the connections are closed at once; a side that was
-/// connected gets a close frame before. No new call with `p` is allowed afterwards, except inside the hook that is
-/// running.
+/// memory goes when it returns. Of a session that was not executed the connections are closed at once; a side that
+/// was connected gets a close frame before. No new call with `p` is allowed afterwards, except inside the hook that
+/// is running. A server's session belongs to the server: it is stopped with 1001, and goes when its end hook has
+/// returned.
 #[no_mangle]
 pub unsafe extern "C" fn wsproxy_free(p: *mut wsproxy) {
     guard::catch(drop, || {
         // SAFETY: the caller's promise: NULL, or a session that was not freed; or it was freed inside the hook that
-        // is running, and the call of `wsproxy_execute` around it still holds a reference.
+        // is running, and the call around that still holds a reference.
         let Some(session) = (unsafe { p.as_ref() }) else { return };
         if session.freed.swap(true, Ordering::AcqRel) {
             return;
         }
         // That it cannot be stopped means that it has ended or was stopped before.
         let _ = session.proxy.stop(GOING_AWAY, "");
+        if session.is_servers {
+            return;
+        }
         // SAFETY: the reference that `wsproxy_new` gave to the host; `freed` says that it is given back once.
         drop(unsafe { Arc::from_raw(p.cast_const()) });
     });

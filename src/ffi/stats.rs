@@ -84,9 +84,9 @@ pub unsafe extern "C" fn wsproxy_stats(
 ) -> c_int {
     // SAFETY: passed on to the caller.
     unsafe {
-        guard::session(p, |session| {
+        guard::handle(p, |session| {
             let side = one_side(side)?;
-            check_room(out, out_size)?;
+            check_room(out.cast(), out_size)?;
             let stats = wsproxy_side_stats::of(side, &session.proxy.stats());
             fill(out.cast(), out_size, &stats);
             Ok(())
@@ -94,7 +94,8 @@ pub unsafe extern "C" fn wsproxy_stats(
     }
 }
 
-fn check_room(out: *const wsproxy_side_stats, out_size: usize) -> Result<()> {
+/// Whether statistics can be written there at all.
+pub(super) fn check_room(out: *const u8, out_size: usize) -> Result<()> {
     if out.is_null() || out_size == 0 {
         return Err(Error::argument("there is no room for the statistics"));
     }
@@ -104,8 +105,9 @@ fn check_room(out: *const wsproxy_side_stats, out_size: usize) -> Result<()> {
     }
 }
 
-unsafe fn fill(out: *mut u8, out_size: usize, stats: &wsproxy_side_stats) {
-    let known = out_size.min(size_of::<wsproxy_side_stats>());
+/// Writes as much of `stats`, a struct without padding, as the host knows, and zeros beyond it.
+pub(super) unsafe fn fill<T>(out: *mut u8, out_size: usize, stats: &T) {
+    let known = out_size.min(size_of::<T>());
     // SAFETY: the caller's promise: `out_size` bytes can be written at `out`; `known` is not more than that, nor
     // than what `stats` has, which has no padding.
     unsafe {

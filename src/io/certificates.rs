@@ -46,12 +46,19 @@ pub(super) fn identity(what: &str, chain: &[u8], key: &[u8]) -> Result<native_tl
 }
 
 /// Every certificate of `pem`; at least one.
-pub(super) fn authorities(pem: &[u8]) -> Result<Vec<Certificate>> {
-    match Certificate::stack_from_pem(pem) {
+pub(super) fn trusted(pem: &[u8]) -> Result<Vec<X509>> {
+    match X509::stack_from_pem(pem) {
         Ok(found) if !found.is_empty() => Ok(found),
         Ok(_) => Err(Error::argument("there is no certificate among the certificate authorities")),
         Err(_) => Err(Error::argument("the certificate authorities are not certificates in PEM")),
     }
+}
+
+/// The same for native-tls.
+pub(super) fn authorities(pem: &[u8]) -> Result<Vec<Certificate>> {
+    trusted(pem)?; // which says what is wrong
+    Certificate::stack_from_pem(pem)
+        .map_err(|error| Error::argument(format!("the certificate authorities: {error}")))
 }
 
 /// Without a callback for the passphrase OpenSSL would ask for it on the terminal.
@@ -125,7 +132,8 @@ mod tests {
             (PKey::from_rsa(rsa.clone()).unwrap(), PKey::from_ec_key(ec.clone()).unwrap());
         let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
         assert_eq!(group.curve_name(), Some(Nid::X9_62_PRIME256V1));
-        let parameters = b"-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n";
+        let parameters =
+            b"-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n";
         let sec1 = ec.private_key_to_pem().unwrap();
         for (key, pem, label) in [
             (&rsa_key, rsa_key.private_key_to_pem_pkcs8().unwrap(), "BEGIN PRIVATE KEY"),

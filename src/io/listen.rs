@@ -134,7 +134,8 @@ impl Listener {
                 }
                 Err(Errno::AGAIN) => return Ok(Accepted::Nobody),
                 Err(errno) if is_one_connections(errno) => {}
-                Err(errno) if is_exhaustion(errno) => {
+                // A packet filter may forbid one connection, a sandbox every one: not to be tried without a pause.
+                Err(errno) if is_exhaustion(errno) || errno == Errno::PERM => {
                     return Ok(Accepted::Exhausted(self.cannot_accept(errno)));
                 }
                 Err(errno) => return Err(self.cannot_accept(errno)),

@@ -48,7 +48,9 @@ impl Handshake {
 
     /// With a client that has begun with `early`.
     pub(crate) fn accept(acceptor: &SslAcceptor, socket: Socket, early: Vec<u8>) -> Result<Shaken> {
-        Handshake::start(socket, early, Fault::Client, "", |memory| Step::from(acceptor.accept(memory)))
+        Handshake::start(socket, early, Fault::Client, "", |memory| {
+            Step::from(acceptor.accept(memory))
+        })
     }
 
     fn start(

@@ -1,4 +1,5 @@
-//! How TLS is spoken on either leg, and the native-tls objects made of it, once.
+//! How TLS is spoken on either leg, and the objects made of it, once: of native-tls towards upstreams, of OpenSSL
+//! itself towards clients, since native-tls's acceptor speaks neither TLS 1.3 nor asks for certificates.
 //!
 //! Theory: reading the system's certificate authorities takes 40 to 60 ms, so a connector is made with the first
 //! connection that needs one and kept; every session of a configuration shares it. A setter that changes something
@@ -8,7 +9,12 @@ use std::sync::OnceLock;
 
 use native_tls::{Certificate, Protocol, TlsConnector};
 use openssl::error::ErrorStack;
-use openssl::ssl::{select_next_proto, AlpnError, SslAcceptor, SslMethod, SslVersion};
+use openssl::ssl::{
+    select_next_proto, AlpnError, SslAcceptor, SslAcceptorBuilder, SslMethod, SslVerifyMode,
+    SslVersion,
+};
+use openssl::x509::store::X509StoreBuilder;
+use openssl::x509::X509;
 
 use super::certificates;
 use crate::error::{Error, ErrorKind, Fault, Result};
@@ -154,6 +160,8 @@ impl UpstreamTls {
 pub(crate) struct ClientTls {
     /// Without one, clients speak no TLS.
     identity: Option<certificates::Identity>,
+    /// With any, clients have to show a certificate of one of them.
+    authorities: Vec<X509>,
     lowest: TlsVersion,
     acceptor: OnceLock<Result<SslAcceptor>>,
 }
@@ -163,6 +171,7 @@ impl std::fmt::Debug for ClientTls {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ClientTls")
             .field("identity", &self.identity.is_some())
+            .field("authorities", &self.authorities.len())
             .field("lowest", &self.lowest)
             .finish_non_exhaustive()
     }
@@ -176,6 +185,13 @@ impl ClientTls {
         Ok(())
     }
 
+    /// Clients have to show a certificate of these, or of others that were added.
+    pub(crate) fn add_authorities(&mut self, pem: &[u8]) -> Result<()> {
+        self.authorities.extend(certificates::trusted(pem)?);
+        self.acceptor = OnceLock::new();
+        Ok(())
+    }
+
     /// The lowest version.
     pub(crate) fn set_lowest(&mut self, version: TlsVersion) {
         self.lowest = version;
@@ -184,7 +200,14 @@ impl ClientTls {
 
     /// Made at the first call; `None` when clients speak no TLS.
     pub(crate) fn acceptor(&self) -> Result<Option<&SslAcceptor>> {
-        let Some(identity) = &self.identity else { return Ok(None) };
+        let identity = match &self.identity {
+            Some(identity) => identity,
+            None if self.authorities.is_empty() => return Ok(None),
+            None => {
+                let words = "clients have to show a certificate, but speak no TLS: client_certificate is not set";
+                return Err(Error::argument(words));
+            }
+        };
         let built = self.acceptor.get_or_init(|| self.build(identity));
         built.as_ref().map(Some).map_err(Error::clone)
     }
@@ -208,7 +231,22 @@ impl ClientTls {
         builder.set_alpn_select_callback(|_, offered| {
             select_next_proto(HTTP_ON_THE_WIRE, offered).ok_or(AlpnError::NOACK)
         });
+        if !self.authorities.is_empty() {
+            self.demand_certificates(&mut builder)?;
+        }
         Ok(builder.build())
+    }
+
+    /// Who has none is turned away in the handshake. The names of the authorities tell a client which one to show.
+    fn demand_certificates(&self, builder: &mut SslAcceptorBuilder) -> Result<(), ErrorStack> {
+        let mut store = X509StoreBuilder::new()?;
+        for authority in &self.authorities {
+            store.add_cert(authority.clone())?;
+            builder.add_client_ca(authority)?;
+        }
+        builder.set_cert_store(store.build());
+        builder.set_verify(SslVerifyMode::PEER | SslVerifyMode::FAIL_IF_NO_PEER_CERT);
+        builder.set_session_id_context(b"wsproxy") // else no session could be resumed
     }
 }
 

@@ -104,6 +104,7 @@ fn in_words(reason: &str) -> String {
         "unsupported protocol" | "version too low" | "wrong ssl version" => {
             "offers no TLS version that is allowed"
         }
+        "peer did not return a certificate" => "shows no certificate, and has to",
         "no shared cipher" => "offers no cipher that is allowed",
         "unexpected eof while reading" => "ended without a close_notify",
         _ => "broke the TLS protocol",

@@ -21,9 +21,19 @@ static void null_is_an_error_for_every_function_of_a_configuration(void)
     CHECK_INT(wsproxy_config_remove_header(NULL, "X-Note"), WSPROXY_ERR_ARGUMENT);
     CHECK_INT(wsproxy_config_add_subprotocol(NULL, "chat"), WSPROXY_ERR_ARGUMENT);
     CHECK_INT(wsproxy_config_set_forwarded(NULL, 1), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_config_set_http_proxy(NULL, "http://127.0.0.1"), WSPROXY_ERR_ARGUMENT);
     CHECK_INT(wsproxy_config_add_origin(NULL, "https://example.com"), WSPROXY_ERR_ARGUMENT);
     CHECK_INT(wsproxy_config_set_send_queue(NULL, 1), WSPROXY_ERR_ARGUMENT);
     CHECK_INT(wsproxy_config_set_thread_stack_size(NULL, 1 << 20), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_config_set_upstream_verify(NULL, 1), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_config_add_upstream_ca(NULL, "x", 1), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_config_add_upstream_ca_file(NULL, "x"), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_config_set_upstream_server_name(NULL, "x"), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_config_set_upstream_certificate(NULL, "x", 1, "x", 1), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_config_set_upstream_certificate_file(NULL, "x", "x"), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_config_set_client_certificate(NULL, "x", 1, "x", 1), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_config_set_client_certificate_file(NULL, "x", "x"), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_config_set_min_tls_version(NULL, WSPROXY_BOTH, WSPROXY_TLS_1_2), WSPROXY_ERR_ARGUMENT);
     CHECK_WORDS(wsproxy_config_error(NULL), "host: ");
     wsproxy_config_free(NULL);
 }
@@ -40,6 +50,11 @@ static void null_is_an_error_for_every_function_of_a_session(void)
     CHECK_INT(wsproxy_stop(NULL, 1000, NULL, 0), WSPROXY_ERR_ARGUMENT);
     CHECK_INT(wsproxy_send(NULL, WSPROXY_CLIENT, WSPROXY_TEXT, "x", 1), WSPROXY_ERR_ARGUMENT);
     CHECK_INT(wsproxy_stats(NULL, WSPROXY_CLIENT, &stats, sizeof stats), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_set_on_handshake(NULL, NULL, NULL), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_drain(NULL, 1000, NULL, 0), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_abort(NULL), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_set_userdata(NULL, NULL), WSPROXY_ERR_ARGUMENT);
+    CHECK(wsproxy_userdata(NULL) == NULL);
     CHECK_WORDS(wsproxy_error(NULL), "host: ");
     CHECK_INT(wsproxy_error_fault(NULL), WSPROXY_FAULT_HOST);
     CHECK_INT(wsproxy_http_status(NULL), 0);
@@ -48,6 +63,43 @@ static void null_is_an_error_for_every_function_of_a_session(void)
     CHECK_INT(wsproxy_frame_set_code(NULL, 1000), WSPROXY_ERR_ARGUMENT);
     CHECK_INT(wsproxy_frame_set_end(NULL, WSPROXY_BOTH, 1000, NULL, 0), WSPROXY_ERR_ARGUMENT);
     wsproxy_free(NULL);
+}
+
+static void null_is_an_error_for_every_function_of_a_handshake(void)
+{
+    CHECK(wsproxy_handshake_method(NULL) == NULL);
+    CHECK(wsproxy_handshake_target(NULL) == NULL);
+    CHECK(wsproxy_handshake_host(NULL) == NULL);
+    CHECK(wsproxy_handshake_peer(NULL) == NULL);
+    CHECK_INT(wsproxy_handshake_is_secure(NULL), 0);
+    CHECK(wsproxy_handshake_header(NULL, "Host") == NULL);
+    CHECK_INT(wsproxy_handshake_header_count(NULL), 0);
+    CHECK(wsproxy_handshake_header_name(NULL, 0) == NULL);
+    CHECK(wsproxy_handshake_header_value(NULL, 0) == NULL);
+    CHECK_INT(wsproxy_handshake_set_url(NULL, "ws://127.0.0.1"), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_handshake_set_header(NULL, "X-Note", "1"), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_handshake_add_header(NULL, "X-Note", "1"), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_handshake_remove_header(NULL, "X-Note"), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_handshake_add_answer_header(NULL, "X-Note", "1"), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_handshake_refuse(NULL, 403, NULL, 0), WSPROXY_ERR_ARGUMENT);
+}
+
+static void null_is_an_error_for_every_function_of_a_server(void)
+{
+    wsproxy_server_counters counters;
+    CHECK_INT(wsproxy_server_set_upstream(NULL, "ws://127.0.0.1"), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_server_set_max_connections(NULL, 1), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_server_set_on_open(NULL, NULL), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_server_set_on_handshake(NULL, NULL), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_server_set_on_end(NULL, NULL), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_server_listen(NULL, "127.0.0.1:0"), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_server_listen_fd(NULL, 0), WSPROXY_ERR_ARGUMENT);
+    CHECK(wsproxy_server_address(NULL, 0) == NULL);
+    CHECK_INT(wsproxy_server_run(NULL, NULL, NULL), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_server_drain(NULL, 1001, 0), WSPROXY_ERR_ARGUMENT);
+    CHECK_INT(wsproxy_server_stats(NULL, &counters, sizeof counters), WSPROXY_ERR_ARGUMENT);
+    CHECK_WORDS(wsproxy_server_error(NULL), "host: the server is NULL");
+    wsproxy_server_free(NULL);
 }
 
 #define REFUSED(config, call, words)                              \
@@ -78,7 +130,11 @@ static void bad_values_are_refused_with_words_by_every_setter(void)
     REFUSED(c, wsproxy_config_set_write_timeout(c, INT64_MIN), "negative");
     REFUSED(c, wsproxy_config_set_close_timeout(c, 0), "close_timeout");
     REFUSED(c, wsproxy_config_set_keepalive_interval(c, -3), "-3 ms");
-    REFUSED(c, wsproxy_config_set_forwarded(c, 7), "switch is 7");
+    REFUSED(c, wsproxy_config_set_forwarded(c, 4), "flags are 4");
+    REFUSED(c, wsproxy_config_set_forwarded(c, -1), "flags are -1");
+    REFUSED(c, wsproxy_config_set_upstream_verify(c, 2), "switch is 2");
+    REFUSED(c, wsproxy_config_set_min_tls_version(c, 0, WSPROXY_TLS_1_3), "side is 0");
+    REFUSED(c, wsproxy_config_set_min_tls_version(c, WSPROXY_BOTH, 13), "TLS version is 13");
     REFUSED(c, wsproxy_config_set_send_queue(c, 0), "send_queue must be at least 1");
     REFUSED(c, wsproxy_config_set_send_queue(c, UINT64_MAX), "send_queue");
     REFUSED(c, wsproxy_config_set_thread_stack_size(c, 1), "thread_stack_size");
@@ -106,6 +162,19 @@ static void bad_texts_are_refused_with_words_by_every_setter(void)
     REFUSED(c, wsproxy_config_add_subprotocol(c, ""), "subprotocol");
     REFUSED(c, wsproxy_config_add_origin(c, no_text), "origin is NULL");
     REFUSED(c, wsproxy_config_add_origin(c, "example.com"), "not an origin");
+    REFUSED(c, wsproxy_config_set_http_proxy(c, no_text), "URL of the HTTP proxy is NULL");
+    REFUSED(c, wsproxy_config_set_http_proxy(c, "https://127.0.0.1"), "http://");
+    REFUSED(c, wsproxy_config_set_upstream_server_name(c, no_text), "server name is NULL");
+    REFUSED(c, wsproxy_config_set_upstream_server_name(c, "a b"), "server name");
+    REFUSED(c, wsproxy_config_add_upstream_ca(c, NULL, 1), "certificate authorities is NULL");
+    REFUSED(c, wsproxy_config_add_upstream_ca(c, NULL, 0), "no certificate");
+    REFUSED(c, wsproxy_config_add_upstream_ca_file(c, no_text), "file of certificate authorities is NULL");
+    REFUSED(c, wsproxy_config_set_upstream_certificate(c, NULL, 1, "x", 1), "certificate is NULL");
+    REFUSED(c, wsproxy_config_set_upstream_certificate(c, "x", 1, NULL, 1), "private key is NULL");
+    REFUSED(c, wsproxy_config_set_upstream_certificate_file(c, no_text, "x"), "certificate file is NULL");
+    REFUSED(c, wsproxy_config_set_client_certificate(c, NULL, 1, "x", 1), "certificate is NULL");
+    REFUSED(c, wsproxy_config_set_client_certificate(c, "x", SIZE_MAX, "x", 1), "impossible length");
+    REFUSED(c, wsproxy_config_set_client_certificate_file(c, no_text, "x"), "certificate file is NULL");
     wsproxy_config_free(c);
 }
 
@@ -160,7 +229,15 @@ static void good_values_are_taken_by_every_setter(void)
     CHECK_INT(wsproxy_config_set_header(c, "X-Note", "\xe4"), WSPROXY_OK);
     CHECK_INT(wsproxy_config_remove_header(c, "Cookie"), WSPROXY_OK);
     CHECK_INT(wsproxy_config_add_subprotocol(c, "chat"), WSPROXY_OK);
-    CHECK_INT(wsproxy_config_set_forwarded(c, 1), WSPROXY_OK);
+    CHECK_INT(wsproxy_config_set_forwarded(c, WSPROXY_FORWARDED_X | WSPROXY_FORWARDED_RFC7239), WSPROXY_OK);
+    CHECK_INT(wsproxy_config_set_forwarded(c, WSPROXY_FORWARDED_RFC7239), WSPROXY_OK);
+    CHECK_INT(wsproxy_config_set_forwarded(c, WSPROXY_FORWARDED_X), WSPROXY_OK);
+    CHECK_INT(wsproxy_config_set_forwarded(c, WSPROXY_FORWARDED_NONE), WSPROXY_OK);
+    CHECK_INT(wsproxy_config_set_http_proxy(c, "http://user:secret@127.0.0.1:3128"), WSPROXY_OK);
+    CHECK_INT(wsproxy_config_set_upstream_verify(c, 0), WSPROXY_OK);
+    CHECK_INT(wsproxy_config_set_upstream_server_name(c, "example.com"), WSPROXY_OK);
+    CHECK_INT(wsproxy_config_set_min_tls_version(c, WSPROXY_UPSTREAM, WSPROXY_TLS_1_3), WSPROXY_OK);
+    CHECK_INT(wsproxy_config_set_min_tls_version(c, WSPROXY_BOTH, WSPROXY_TLS_1_2), WSPROXY_OK);
     CHECK_INT(wsproxy_config_add_origin(c, "https://example.com"), WSPROXY_OK);
     CHECK_INT(wsproxy_config_set_send_queue(c, 1), WSPROXY_OK);
     CHECK_INT(wsproxy_config_set_thread_stack_size(c, 1 << 20), WSPROXY_OK);
@@ -193,7 +270,8 @@ static void bad_values_are_refused_with_words_by_a_session(void)
     FAILS(p, wsproxy_connect_upstream(p, ""), WSPROXY_ERR_ARGUMENT, "URL");
     FAILS(p, wsproxy_connect_upstream(p, "ws://"), WSPROXY_ERR_ARGUMENT, "URL");
     FAILS(p, wsproxy_connect_upstream(p, "ws://127.0.0.1:99999/"), WSPROXY_ERR_ARGUMENT, "port");
-    FAILS(p, wsproxy_connect_upstream(p, "wss://127.0.0.1:1/"), WSPROXY_ERR_UNSUPPORTED, "wss");
+    FAILS(p, wsproxy_connect_upstream(p, "wss://"), WSPROXY_ERR_ARGUMENT, "URL");
+    FAILS(p, wsproxy_connect_upstream(p, "ws+unix:"), WSPROXY_ERR_ARGUMENT, "URL");
     FAILS(p, wsproxy_connect_client(p, -1), WSPROXY_ERR_ARGUMENT, "fd -1");
     FAILS(p, wsproxy_stop(p, -2, NULL, 0), WSPROXY_ERR_ARGUMENT, "close code is -2");
     FAILS(p, wsproxy_stop(p, 65536, NULL, 0), WSPROXY_ERR_ARGUMENT, "close code is 65536");
@@ -204,6 +282,9 @@ static void bad_values_are_refused_with_words_by_a_session(void)
     char reason[124];
     memset(reason, 'x', sizeof reason);
     FAILS(p, wsproxy_stop(p, 1000, reason, sizeof reason), WSPROXY_ERR_ARGUMENT, "123");
+    FAILS(p, wsproxy_drain(p, -2, NULL, 0), WSPROXY_ERR_ARGUMENT, "close code is -2");
+    FAILS(p, wsproxy_drain(p, 1000, NULL, 5), WSPROXY_ERR_ARGUMENT, "close reason is NULL");
+    FAILS(p, wsproxy_drain(p, 1000, reason, sizeof reason), WSPROXY_ERR_ARGUMENT, "123");
     FAILS(p, wsproxy_send(p, WSPROXY_BOTH, WSPROXY_TEXT, "x", 1), WSPROXY_ERR_ARGUMENT, "side is 3");
     FAILS(p, wsproxy_send(p, WSPROXY_CLIENT, 3, "x", 1), WSPROXY_ERR_ARGUMENT, "kind is 3");
     FAILS(p, wsproxy_send(p, WSPROXY_CLIENT, WSPROXY_CLOSE, "x", 1), WSPROXY_ERR_ARGUMENT, "close");
@@ -218,6 +299,70 @@ static void bad_values_are_refused_with_words_by_a_session(void)
     FAILS(p, wsproxy_stats(p, WSPROXY_BOTH, &stats, sizeof stats), WSPROXY_ERR_ARGUMENT, "side is 3");
     FAILS(p, wsproxy_stats(p, 0, &stats, sizeof stats), WSPROXY_ERR_ARGUMENT, "side is 0");
     CHECK_INT(stats.closed_first, 0x77777777); /* nothing was written */
+    wsproxy_free(p);
+}
+
+#define SERVER_FAILS(server, call, code, words)                                \
+    do {                                                                       \
+        CHECK_INT(call, code);                                                 \
+        CHECK_WORDS(wsproxy_server_error(server), words);                      \
+    } while (0)
+
+static void bad_values_and_calls_out_of_order_are_refused_by_a_server(void)
+{
+    wsproxy_server *s = wsproxy_server_new(NULL);
+    wsproxy_server_counters counters;
+    int port, listener = listen_local(&port), client = connect_local(port);
+    char address[32];
+    CHECK(strcmp(wsproxy_server_error(s), "") == 0);
+    SERVER_FAILS(s, wsproxy_server_set_upstream(s, NULL), WSPROXY_ERR_ARGUMENT, "host: the URL is NULL");
+    SERVER_FAILS(s, wsproxy_server_set_upstream(s, "http://127.0.0.1"), WSPROXY_ERR_ARGUMENT, "ws://");
+    SERVER_FAILS(s, wsproxy_server_set_max_connections(s, 0), WSPROXY_ERR_ARGUMENT, "at least 1");
+    SERVER_FAILS(s, wsproxy_server_listen(s, NULL), WSPROXY_ERR_ARGUMENT, "address is NULL");
+    SERVER_FAILS(s, wsproxy_server_listen(s, "127.0.0.1"), WSPROXY_ERR_ARGUMENT, "127.0.0.1");
+    SERVER_FAILS(s, wsproxy_server_listen(s, ""), WSPROXY_ERR_ARGUMENT, "host: ");
+    snprintf(address, sizeof address, "127.0.0.1:%d", port);
+    SERVER_FAILS(s, wsproxy_server_listen(s, address), WSPROXY_ERR_IO, address);
+    SERVER_FAILS(s, wsproxy_server_listen(s, "unix:/nowhere/at/all"), WSPROXY_ERR_IO, "/nowhere/at/all");
+    SERVER_FAILS(s, wsproxy_server_listen_fd(s, -1), WSPROXY_ERR_ARGUMENT, "fd -1");
+    SERVER_FAILS(s, wsproxy_server_listen_fd(s, client), WSPROXY_ERR_ARGUMENT, "listen");
+    CHECK(wsproxy_server_address(s, 0) == NULL);
+    SERVER_FAILS(s, wsproxy_server_run(s, NULL, NULL), WSPROXY_ERR_STATE, "no upstream");
+    CHECK_INT(wsproxy_server_set_upstream(s, "wss://127.0.0.1:1"), WSPROXY_OK);
+    SERVER_FAILS(s, wsproxy_server_run(s, NULL, NULL), WSPROXY_ERR_STATE, "nowhere");
+    SERVER_FAILS(s, wsproxy_server_drain(s, 65536, 0), WSPROXY_ERR_ARGUMENT, "close code is 65536");
+    SERVER_FAILS(s, wsproxy_server_drain(s, 1001, -1), WSPROXY_ERR_ARGUMENT, "-1 ms");
+    SERVER_FAILS(s, wsproxy_server_stats(s, NULL, sizeof counters), WSPROXY_ERR_ARGUMENT, "no room");
+    SERVER_FAILS(s, wsproxy_server_stats(s, &counters, 0), WSPROXY_ERR_ARGUMENT, "no room");
+    SERVER_FAILS(s, wsproxy_server_stats(s, &counters, SIZE_MAX), WSPROXY_ERR_ARGUMENT, "impossible size");
+    CHECK_INT(wsproxy_server_set_max_connections(s, UINT64_MAX), WSPROXY_OK);
+    CHECK_INT(wsproxy_server_stats(s, &counters, sizeof counters), WSPROXY_OK);
+    CHECK_INT(counters.accepted + counters.active, 0);
+    wsproxy_server_free(s);
+    close(client);
+    close(listener);
+}
+
+static void a_drain_before_the_run_counts_for_it(void)
+{
+    wsproxy_server *s = wsproxy_server_new(NULL);
+    CHECK_INT(wsproxy_server_set_upstream(s, "ws://127.0.0.1:1"), WSPROXY_OK);
+    CHECK_INT(wsproxy_server_listen(s, "127.0.0.1:0"), WSPROXY_OK);
+    CHECK_INT(wsproxy_server_drain(s, 1001, 1000), WSPROXY_OK);
+    CHECK_INT(wsproxy_server_run(s, NULL, NULL), WSPROXY_OK);
+    CHECK_INT(wsproxy_server_run(s, NULL, NULL), WSPROXY_ERR_STATE);
+    wsproxy_server_free(s);
+}
+
+static void userdata_is_kept_as_it_is(void)
+{
+    wsproxy *p = wsproxy_new(NULL);
+    int mine;
+    CHECK(wsproxy_userdata(p) == NULL);
+    CHECK_INT(wsproxy_set_userdata(p, &mine), WSPROXY_OK);
+    CHECK(wsproxy_userdata(p) == &mine);
+    CHECK_INT(wsproxy_set_userdata(p, NULL), WSPROXY_OK);
+    CHECK(wsproxy_userdata(p) == NULL);
     wsproxy_free(p);
 }
 
@@ -246,6 +391,7 @@ static void second_calls_are_refused(void)
     FAILS(p, wsproxy_connect_client(p, scene.client), WSPROXY_ERR_STATE, "host: ");
     FAILS(p, wsproxy_set_client_head(p, "x", 1), WSPROXY_ERR_STATE, "handed over");
     FAILS(p, wsproxy_set_client_upgraded(p, "x", 1), WSPROXY_ERR_STATE, "handed over");
+    FAILS(p, wsproxy_set_on_handshake(p, NULL, NULL), WSPROXY_ERR_STATE, "handed over");
     upstream_sends(&scene, FIN, TEXT, "unharmed");
     client_gets(&scene, FIN, TEXT, "unharmed");
     close_normally(&scene);
@@ -256,6 +402,8 @@ static void second_calls_are_refused(void)
     FAILS(p, wsproxy_send(p, WSPROXY_CLIENT, WSPROXY_TEXT, "x", 1), WSPROXY_ERR_STATE, "host: ");
     CHECK_INT(wsproxy_stop(p, 1000, NULL, 0), WSPROXY_OK);
     CHECK_INT(wsproxy_stop(p, 1001, NULL, 0), WSPROXY_OK);
+    CHECK_INT(wsproxy_drain(p, 1001, NULL, 0), WSPROXY_OK);
+    CHECK_INT(wsproxy_abort(p), WSPROXY_OK);
     scene_close(&scene);
 }
 
@@ -315,11 +463,16 @@ int main(void)
     alarm(TIME_LIMIT_S);
     null_is_an_error_for_every_function_of_a_configuration();
     null_is_an_error_for_every_function_of_a_session();
+    null_is_an_error_for_every_function_of_a_handshake();
+    null_is_an_error_for_every_function_of_a_server();
     bad_values_are_refused_with_words_by_every_setter();
     bad_texts_are_refused_with_words_by_every_setter();
     each_thread_keeps_the_words_of_its_own_refused_setter();
     good_values_are_taken_by_every_setter();
     bad_values_are_refused_with_words_by_a_session();
+    bad_values_and_calls_out_of_order_are_refused_by_a_server();
+    a_drain_before_the_run_counts_for_it();
+    userdata_is_kept_as_it_is();
     calls_out_of_order_are_refused();
     second_calls_are_refused();
     a_refused_call_can_be_made_again();

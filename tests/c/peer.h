@@ -193,11 +193,10 @@ static inline void client_is_upgraded(int fd)
     CHECK_WORDS(head, CLIENT_ACCEPT);
 }
 
-static inline void upstream_reads_key(int fd, char *key)
+/* The key of a request; `key` has room for 25 characters. */
+static inline void key_of(const char *head, char *key)
 {
-    char head[HEAD_SIZE];
-    recv_head(fd, head);
-    char *line = head;
+    const char *line = head;
     while (strncasecmp(line, "sec-websocket-key: ", 19) != 0) {
         line = strstr(line, "\r\n");
         CHECK(line != NULL);
@@ -207,16 +206,23 @@ static inline void upstream_reads_key(int fd, char *key)
     key[24] = '\0';
 }
 
-/* Answers the handshake; `more` are header lines beyond the usual ones. */
-static inline void upstream_upgrades(int fd, const char *more)
+/* Reads the request into `head`, of HEAD_SIZE, and answers it; `more` are header lines beyond the usual ones. */
+static inline void upstream_reads_and_upgrades(int fd, char *head, const char *more)
 {
     char key[25], accept[32], answer[512];
-    upstream_reads_key(fd, key);
+    recv_head(fd, head);
+    key_of(head, key);
     accept_of(key, accept);
     snprintf(answer, sizeof answer,
              "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
              "Sec-WebSocket-Accept: %s\r\n%s\r\n", accept, more);
     send_all(fd, answer, strlen(answer));
+}
+
+static inline void upstream_upgrades(int fd, const char *more)
+{
+    char head[HEAD_SIZE];
+    upstream_reads_and_upgrades(fd, head, more);
 }
 
 /* ---- frames (RFC 6455 section 5) ----------------------------------------------------------------------------- */

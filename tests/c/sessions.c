@@ -139,6 +139,37 @@ static void stop_from_another_thread_ends_execute(wsproxy_config *config)
     scene_close(&scene);
 }
 
+/* The close frame waits for the end of the message, and what else the client sends waits for ever. */
+static void drain_ends_the_session_between_messages(wsproxy_config *config)
+{
+    struct scene scene;
+    scene_open(&scene, config, forwarding, NULL);
+    client_sends(&scene, MORE, TEXT, "half ");
+    upstream_gets(&scene, MORE, TEXT, "half ");
+    CHECK_INT(wsproxy_drain(scene.p, 1001, "later", 5), WSPROXY_OK);
+    pause_ms(50);
+    client_sends(&scene, FIN, CONTINUATION, "whole");
+    upstream_gets(&scene, FIN, CONTINUATION, "whole");
+    both_are_closed(&scene, 1001, "later");
+    CHECK_INT(scene_result(&scene), WSPROXY_OK);
+    scene_close(&scene);
+}
+
+/* Nobody answers, and the close timeout is long. */
+static void abort_waits_for_nobody(wsproxy_config *config)
+{
+    struct scene scene;
+    CHECK_INT(wsproxy_config_set_close_timeout(config, TIME_LIMIT_S * 1000), WSPROXY_OK);
+    scene_open(&scene, config, forwarding, NULL);
+    client_sends(&scene, FIN, TEXT, "hello");
+    upstream_gets(&scene, FIN, TEXT, "hello"); /* so execute runs */
+    CHECK_INT(wsproxy_abort(scene.p), WSPROXY_OK);
+    CHECK_INT(scene_result(&scene), WSPROXY_OK);
+    expect_close(scene.client, 0, 1001, "");
+    expect_close(scene.upstream, 1, 1001, "");
+    scene_close(&scene);
+}
+
 static void stop_from_another_thread_ends_connect(wsproxy_config *config)
 {
     struct scene scene;
@@ -292,6 +323,8 @@ int main(void)
     UNDER_EACH_POLICY(a_frame_over_the_limit_ends_the_session);
     UNDER_EACH_POLICY(an_unmasked_frame_from_the_client_is_a_protocol_error);
     UNDER_EACH_POLICY(stop_from_another_thread_ends_execute);
+    UNDER_EACH_POLICY(drain_ends_the_session_between_messages);
+    UNDER_EACH_POLICY(abort_waits_for_nobody);
     UNDER_EACH_POLICY(stop_from_another_thread_ends_connect);
     UNDER_EACH_POLICY(stop_before_connect_holds);
     UNDER_EACH_POLICY(free_while_another_thread_executes_stops_the_session);

@@ -1,13 +1,16 @@
 //! SIGTERM amid sessions: everybody is told, and the host ends with status 0.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::peers::meet;
 use super::process::Process;
-use super::support::peer::{Listener, Peer};
+use super::support::peer::{Listener, Peer, CLOSE, CONTINUATION, TEXT};
 use super::POLICIES;
 
 const SESSIONS: usize = 20;
+const BUSY: usize = 200;
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The default, which no flag changes.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -37,6 +40,54 @@ fn sigterm_closes_every_session_with_1001_and_ends_with_status_0() {
         host.has_to_end();
         peers.iter_mut().for_each(Peer::hear_end);
         assert!(started.elapsed() < CLOSE_TIMEOUT, "{policy}: took {:?}", started.elapsed());
+    }
+}
+
+/// Answers each message with another, of two fragments, until the close frame, which must stand between messages.
+fn chat(mut peer: Peer, begins: bool) {
+    let say = |peer: &mut Peer| {
+        peer.send(false, TEXT, b"half ");
+        peer.send(true, CONTINUATION, b"whole");
+    };
+    if begins {
+        say(&mut peer);
+    }
+    let mut inside = false;
+    loop {
+        let heard = peer.try_hear().expect("a close frame comes before the end");
+        if heard.opcode == CLOSE {
+            assert!(!inside, "closed in the middle of a message");
+            assert_eq!(heard.payload, 1001u16.to_be_bytes());
+            return peer.send(true, CLOSE, &heard.payload);
+        }
+        inside = !heard.fin;
+        if heard.fin {
+            say(&mut peer);
+        }
+    }
+}
+
+#[test]
+fn two_hundred_busy_sessions_are_closed_between_messages() {
+    for policy in POLICIES {
+        let listener = Listener::bind();
+        let timeout = DRAIN_TIMEOUT.as_millis().to_string();
+        let flags = ["--hook", "pass", "--threads", policy, "--drain-timeout", &timeout];
+        let host = Process::start(&listener.url(), &flags);
+        let told = thread::scope(|scope| {
+            for _ in 0..BUSY {
+                let (client, upstream) = meet(host.addr, &listener);
+                scope.spawn(move || chat(client, true));
+                scope.spawn(move || chat(upstream, false));
+            }
+            thread::sleep(Duration::from_millis(300)); // all of them amid it
+            host.tell_to_end();
+            Instant::now()
+        });
+        host.has_to_end();
+        let took = told.elapsed();
+        println!("{policy}: {BUSY} busy sessions were drained in {took:?}");
+        assert!(took < DRAIN_TIMEOUT - Duration::from_secs(1), "by the deadline only: {took:?}");
     }
 }
 

@@ -1,0 +1,572 @@
+/* Servers: their hooks, their limit, how they are drained and freed, and what they count. */
+#include <limits.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "scene.h"
+
+/* ---- a hall: a server that runs on a thread of its own, and an upstream that listens ------------------------- */
+
+struct hall {
+    wsproxy_server *server;
+    wsproxy_on_frame on_frame;
+    int listener, port, result;
+    int opened, ended, last_result;    /* by the hooks below; changed atomically */
+    char last_words[128];              /* by the end hook */
+    pthread_t thread;
+};
+
+struct guest {
+    int number;
+};
+
+static int opening(wsproxy *p, void *userdata)
+{
+    struct hall *hall = userdata;
+    struct guest *guest = malloc(sizeof *guest);
+    CHECK(guest != NULL);
+    guest->number = __atomic_add_fetch(&hall->opened, 1, __ATOMIC_SEQ_CST);
+    CHECK(wsproxy_userdata(p) == NULL);
+    CHECK_INT(wsproxy_set_userdata(p, guest), WSPROXY_OK);
+    CHECK_INT(wsproxy_set_client_head(p, "x", 1), WSPROXY_ERR_STATE); /* the client is the server's */
+    CHECK_INT(wsproxy_execute(p, NULL, NULL), WSPROXY_ERR_STATE);
+    return WSPROXY_ACCEPT;
+}
+
+static void ending(wsproxy *p, int result, void *userdata)
+{
+    struct hall *hall = userdata;
+    snprintf(hall->last_words, sizeof hall->last_words, "%s", result == WSPROXY_OK ? "" : wsproxy_error(p));
+    free(wsproxy_userdata(p));
+    hall->last_result = result;
+    __atomic_add_fetch(&hall->ended, 1, __ATOMIC_SEQ_CST);
+}
+
+static int forwarding(wsproxy *p, wsproxy_frame *frame, void *userdata)
+{
+    struct guest *guest = wsproxy_userdata(p);
+    (void)userdata;
+    CHECK(guest != NULL && guest->number > 0);
+    (void)frame;
+    return WSPROXY_FORWARD;
+}
+
+static int port_of(const char *address)
+{
+    const char *colon = strrchr(address, ':');
+    CHECK(colon != NULL);
+    return atoi(colon + 1);
+}
+
+static void hall_set(struct hall *hall, const wsproxy_config *config, wsproxy_on_frame on_frame)
+{
+    char url[64];
+    int port;
+    memset(hall, 0, sizeof *hall);
+    hall->on_frame = on_frame;
+    hall->listener = listen_local(&port);
+    snprintf(url, sizeof url, "ws://127.0.0.1:%d", port);
+    hall->server = wsproxy_server_new(config);
+    CHECK(hall->server != NULL);
+    CHECK_INT(wsproxy_server_set_upstream(hall->server, url), WSPROXY_OK);
+    CHECK_INT(wsproxy_server_set_on_open(hall->server, opening), WSPROXY_OK);
+    CHECK_INT(wsproxy_server_set_on_end(hall->server, ending), WSPROXY_OK);
+    CHECK_INT(wsproxy_server_listen(hall->server, "127.0.0.1:0"), WSPROXY_OK);
+    hall->port = port_of(wsproxy_server_address(hall->server, 0));
+}
+
+static void *hall_thread(void *argument)
+{
+    struct hall *hall = argument;
+    hall->result = wsproxy_server_run(hall->server, hall->on_frame, hall);
+    return NULL;
+}
+
+static void hall_start(struct hall *hall)
+{
+    CHECK(pthread_create(&hall->thread, NULL, hall_thread, hall) == 0);
+}
+
+static int hall_result(struct hall *hall)
+{
+    CHECK(pthread_join(hall->thread, NULL) == 0);
+    return hall->result;
+}
+
+static void hall_close(struct hall *hall)
+{
+    wsproxy_server_free(hall->server);
+    close(hall->listener);
+}
+
+/* A client and its upstream; only their ends of the scene are used. */
+static struct scene enter(struct hall *hall)
+{
+    struct scene scene;
+    memset(&scene, 0, sizeof scene);
+    scene.client = connect_local(hall->port);
+    client_sends_request(scene.client);
+    scene.upstream = accept_local(hall->listener);
+    upstream_upgrades(scene.upstream, "");
+    client_is_upgraded(scene.client);
+    return scene;
+}
+
+static void leave(struct scene *scene)
+{
+    close(scene->client);
+    close(scene->upstream);
+}
+
+static void talk(struct scene *scene)
+{
+    client_sends(scene, FIN, TEXT, "up");
+    upstream_gets(scene, FIN, TEXT, "up");
+    upstream_sends(scene, FIN, TEXT, "down");
+    client_gets(scene, FIN, TEXT, "down");
+}
+
+static wsproxy_server_counters count(const struct hall *hall)
+{
+    wsproxy_server_counters counters;
+    CHECK_INT(wsproxy_server_stats(hall->server, &counters, sizeof counters), WSPROXY_OK);
+    return counters;
+}
+
+/* Nothing announces it. */
+static void wait_for_end_of(struct hall *hall, int sessions)
+{
+    while (__atomic_load_n(&hall->ended, __ATOMIC_SEQ_CST) < sessions)
+        usleep(1000);
+}
+
+static void client_is_told(int client, const char *line)
+{
+    char head[HEAD_SIZE];
+    recv_head(client, head);
+    CHECK_WORDS(head, line);
+    client_ends(client);
+    close(client);
+}
+
+/* ---- serving ------------------------------------------------------------------------------------------------- */
+
+static void clients_are_served_until_the_server_is_drained(wsproxy_config *config)
+{
+    struct hall hall;
+    struct scene scenes[3];
+    hall_set(&hall, config, forwarding);
+    hall_start(&hall);
+    for (int i = 0; i < 3; i++)
+        scenes[i] = enter(&hall);
+    for (int i = 0; i < 3; i++)
+        talk(&scenes[i]);
+    CHECK_INT(count(&hall).active, 3);
+    close_normally(&scenes[0]);
+    wait_for_end_of(&hall, 1);
+    CHECK_INT(wsproxy_server_run(hall.server, NULL, NULL), WSPROXY_ERR_STATE);
+    CHECK_WORDS(wsproxy_server_error(hall.server), "runs already");
+    CHECK_INT(wsproxy_server_drain(hall.server, 4001, 60000), WSPROXY_OK);
+    both_are_closed(&scenes[1], 4001, "");
+    both_are_closed(&scenes[2], 4001, "");
+    CHECK_INT(hall_result(&hall), WSPROXY_OK);
+    wsproxy_server_counters counters = count(&hall);
+    CHECK_INT(counters.accepted, 3);
+    CHECK_INT(counters.completed, 3);
+    CHECK_INT(counters.active + counters.failed + counters.refused + counters.dropped, 0);
+    CHECK_INT(hall.opened, 3);
+    CHECK_INT(hall.ended, 3);
+    for (int i = 0; i < 3; i++)
+        leave(&scenes[i]);
+    hall_close(&hall);
+}
+
+static void a_server_runs_again_after_a_drain(wsproxy_config *config)
+{
+    struct hall hall;
+    hall_set(&hall, config, NULL);
+    for (int i = 0; i < 2; i++) {
+        hall_start(&hall);
+        struct scene scene = enter(&hall);
+        talk(&scene);
+        CHECK_INT(wsproxy_server_drain(hall.server, 1001, 60000), WSPROXY_OK);
+        both_are_closed(&scene, 1001, "");
+        CHECK_INT(hall_result(&hall), WSPROXY_OK);
+        leave(&scene);
+        CHECK_INT(wsproxy_server_run(hall.server, NULL, NULL), WSPROXY_ERR_STATE); /* it listens nowhere */
+        CHECK_INT(wsproxy_server_listen(hall.server, "127.0.0.1:0"), WSPROXY_OK);
+        hall.port = port_of(wsproxy_server_address(hall.server, (size_t)i + 1));
+    }
+    CHECK_INT(count(&hall).completed, 2);
+    hall_close(&hall);
+}
+
+static void whoever_is_one_too_many_is_answered_503(wsproxy_config *config)
+{
+    struct hall hall;
+    hall_set(&hall, config, forwarding);
+    CHECK_INT(wsproxy_server_set_max_connections(hall.server, 1), WSPROXY_OK);
+    hall_start(&hall);
+    struct scene scene = enter(&hall);
+    int second = connect_local(hall.port);
+    client_sends_request(second);
+    client_is_told(second, "HTTP/1.1 503 ");
+    talk(&scene);
+    CHECK_INT(wsproxy_server_drain(hall.server, 1001, 60000), WSPROXY_OK);
+    both_are_closed(&scene, 1001, "");
+    CHECK_INT(hall_result(&hall), WSPROXY_OK);
+    CHECK_INT(count(&hall).refused, 1);
+    CHECK_INT(hall.opened, 1); /* who is refused has no session */
+    CHECK_INT(hall.ended, 1);
+    leave(&scene);
+    hall_close(&hall);
+}
+
+static void a_server_listens_at_several_places(wsproxy_config *config)
+{
+    struct hall hall;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    char folder[] = "/tmp/wsproxy-server-XXXXXX", place[PATH_MAX];
+    int port, own = listen_local(&port);
+    CHECK(mkdtemp(folder) != NULL);
+    snprintf(address.sun_path, sizeof address.sun_path, "%s/socket", folder);
+    snprintf(place, sizeof place, "unix:%s", address.sun_path);
+    hall_set(&hall, config, forwarding);
+    CHECK_INT(wsproxy_server_listen(hall.server, place), WSPROXY_OK);
+    CHECK_INT(wsproxy_server_listen_fd(hall.server, own), WSPROXY_OK);
+    close(own);
+    CHECK_WORDS(wsproxy_server_address(hall.server, 0), "127.0.0.1:");
+    CHECK_WORDS(wsproxy_server_address(hall.server, 1), place);
+    CHECK_INT(port_of(wsproxy_server_address(hall.server, 2)), port);
+    CHECK(wsproxy_server_address(hall.server, 3) == NULL);
+    hall_start(&hall);
+    struct scene scenes[2];
+    hall.port = port;
+    scenes[0] = enter(&hall);
+    int client = socket(AF_UNIX, SOCK_STREAM, 0);
+    CHECK(connect(client, (struct sockaddr *)&address, sizeof address) == 0);
+    bound_time(client);
+    client_sends_request(client);
+    scenes[1].client = client;
+    scenes[1].upstream = accept_local(hall.listener);
+    upstream_upgrades(scenes[1].upstream, "");
+    client_is_upgraded(client);
+    for (int i = 0; i < 2; i++) {
+        talk(&scenes[i]);
+        close_normally(&scenes[i]);
+        leave(&scenes[i]);
+    }
+    CHECK_INT(wsproxy_server_drain(hall.server, 1001, 60000), WSPROXY_OK);
+    CHECK_INT(hall_result(&hall), WSPROXY_OK);
+    CHECK(access(address.sun_path, F_OK) != 0);
+    CHECK(rmdir(folder) == 0);
+    hall_close(&hall);
+}
+
+/* ---- hooks --------------------------------------------------------------------------------------------------- */
+
+static int not_opening(wsproxy *p, void *userdata)
+{
+    (void)p;
+    (void)userdata;
+    return 0;
+}
+
+static void a_client_that_the_open_hook_does_not_accept_is_answered_500(wsproxy_config *config)
+{
+    struct hall hall;
+    hall_set(&hall, config, forwarding);
+    CHECK_INT(wsproxy_server_set_on_open(hall.server, not_opening), WSPROXY_OK);
+    hall_start(&hall);
+    int client = connect_local(hall.port);
+    client_sends_request(client);
+    client_is_told(client, "HTTP/1.1 500 ");
+    wait_for_end_of(&hall, 1);
+    CHECK_INT(wsproxy_server_drain(hall.server, 1001, 60000), WSPROXY_OK);
+    CHECK_INT(hall_result(&hall), WSPROXY_OK);
+    CHECK_INT(hall.last_result, WSPROXY_ERR_HOOK);
+    CHECK_WORDS(hall.last_words, "the open hook returned 0");
+    CHECK_INT(count(&hall).failed, 1);
+    hall_close(&hall);
+}
+
+static int choosing(wsproxy *p, wsproxy_handshake *handshake, void *userdata)
+{
+    struct guest *guest = wsproxy_userdata(p);
+    struct hall *hall = userdata;
+    CHECK(guest != NULL && guest->number <= hall->opened);
+    if (strcmp(wsproxy_handshake_header(handshake, "Sec-WebSocket-Protocol"), "chat") != 0)
+        return 0;
+    return guest->number == 1 ? WSPROXY_ACCEPT : wsproxy_handshake_refuse(handshake, 404, "not here", 8);
+}
+
+static void the_handshake_hook_of_a_server_is_asked_about_each_client(wsproxy_config *config)
+{
+    struct hall hall;
+    hall_set(&hall, config, forwarding);
+    CHECK_INT(wsproxy_server_set_on_handshake(hall.server, choosing), WSPROXY_OK);
+    hall_start(&hall);
+    struct scene scene = enter(&hall);
+    int second = connect_local(hall.port);
+    client_sends_request(second);
+    client_is_told(second, "HTTP/1.1 404 ");
+    wait_for_end_of(&hall, 1);
+    CHECK_INT(hall.last_result, WSPROXY_ERR_REFUSED);
+    CHECK_WORDS(hall.last_words, "host: ");
+    talk(&scene);
+    close_normally(&scene);
+    wait_for_end_of(&hall, 2);
+    CHECK_INT(hall.last_result, WSPROXY_OK);
+    CHECK_INT(wsproxy_server_drain(hall.server, 1001, 60000), WSPROXY_OK);
+    CHECK_INT(hall_result(&hall), WSPROXY_OK);
+    leave(&scene);
+    hall_close(&hall);
+}
+
+static int freeing_the_session(wsproxy *p, wsproxy_frame *frame, void *userdata)
+{
+    (void)userdata;
+    if (frame->kind == WSPROXY_TEXT) {
+        wsproxy_free(p);
+        wsproxy_free(p);
+        CHECK(wsproxy_userdata(p) != NULL);
+    }
+    return WSPROXY_DROP;
+}
+
+static void a_servers_session_that_its_hook_frees_is_stopped(wsproxy_config *config)
+{
+    struct hall hall;
+    hall_set(&hall, config, freeing_the_session);
+    hall_start(&hall);
+    struct scene scene = enter(&hall);
+    client_sends(&scene, FIN, TEXT, "hello");
+    both_are_closed(&scene, 1001, "");
+    wait_for_end_of(&hall, 1);
+    CHECK_INT(hall.last_result, WSPROXY_OK);
+    CHECK_INT(wsproxy_server_drain(hall.server, 1001, 60000), WSPROXY_OK);
+    CHECK_INT(hall_result(&hall), WSPROXY_OK);
+    leave(&scene);
+    hall_close(&hall);
+}
+
+/* ---- ends ---------------------------------------------------------------------------------------------------- */
+
+/* Nobody answers the close frames, and the close timeout is long. */
+static void a_drain_is_over_by_its_deadline(wsproxy_config *config)
+{
+    struct hall hall;
+    CHECK_INT(wsproxy_config_set_close_timeout(config, TIME_LIMIT_S * 1000), WSPROXY_OK);
+    hall_set(&hall, config, forwarding);
+    hall_start(&hall);
+    struct scene scene = enter(&hall);
+    talk(&scene);
+    CHECK_INT(wsproxy_server_drain(hall.server, 1001, TIME_LIMIT_S * 1000), WSPROXY_OK);
+    CHECK_INT(wsproxy_server_drain(hall.server, 4000, 200), WSPROXY_OK); /* the earlier deadline, the first code */
+    CHECK_INT(hall_result(&hall), WSPROXY_OK);
+    expect_close(scene.client, 0, 1001, "");
+    expect_close(scene.upstream, 1, 1001, "");
+    leave(&scene);
+    hall_close(&hall);
+}
+
+static void free_while_another_thread_runs_the_server_ends_it(wsproxy_config *config)
+{
+    struct hall hall;
+    CHECK_INT(wsproxy_config_set_close_timeout(config, TIME_LIMIT_S * 1000), WSPROXY_OK);
+    hall_set(&hall, config, forwarding);
+    hall_start(&hall);
+    struct scene scene = enter(&hall);
+    talk(&scene);
+    wsproxy_server_free(hall.server);
+    hall.server = NULL;
+    CHECK_INT(hall_result(&hall), WSPROXY_OK);
+    expect_close(scene.client, 0, 1001, "");
+    expect_close(scene.upstream, 1, 1001, "");
+    CHECK_INT(hall.ended, 1);
+    leave(&scene);
+    hall_close(&hall);
+}
+
+static int freeing_the_server(wsproxy *p, wsproxy_frame *frame, void *userdata)
+{
+    struct hall *hall = userdata;
+    (void)p;
+    if (frame->kind == WSPROXY_TEXT) {
+        wsproxy_server_free(hall->server);
+        wsproxy_server_free(hall->server); /* does nothing */
+        CHECK_INT(wsproxy_server_set_max_connections(hall->server, 0), WSPROXY_ERR_ARGUMENT);
+        CHECK_WORDS(wsproxy_server_error(hall->server), "at least 1");
+    }
+    return WSPROXY_FORWARD;
+}
+
+static void a_hook_frees_the_server(wsproxy_config *config)
+{
+    struct hall hall;
+    hall_set(&hall, config, freeing_the_server);
+    hall_start(&hall);
+    struct scene scene = enter(&hall);
+    client_sends(&scene, FIN, TEXT, "hello");
+    CHECK_INT(hall_result(&hall), WSPROXY_OK);
+    CHECK_INT(hall.last_result, WSPROXY_OK);
+    hall.server = NULL;
+    leave(&scene);
+    hall_close(&hall);
+}
+
+static void a_server_that_never_ran_may_be_freed(wsproxy_config *config)
+{
+    struct hall hall;
+    hall_set(&hall, config, NULL);
+    hall_close(&hall);
+}
+
+/* ---- a signal amid it all ------------------------------------------------------------------------------------ */
+
+#define LOAD 8
+
+static wsproxy_server *signalled;
+static volatile sig_atomic_t drained, allocated;
+static __thread volatile sig_atomic_t in_handler;
+
+#ifdef __GLIBC__
+/* Whoever allocates in a signal handler may wait for itself. (valgrind brings its own malloc, which does not count.) */
+extern void *__libc_malloc(size_t size);
+
+void *malloc(size_t size)
+{
+    if (in_handler)
+        allocated = 1;
+    return __libc_malloc(size);
+}
+#endif
+
+static void draining(int number)
+{
+    (void)number;
+    in_handler = 1;
+    drained = wsproxy_server_drain(signalled, 1001, 60000) == WSPROXY_OK;
+    in_handler = 0;
+}
+
+/* Sends text upon text and hears each, until it is told to go. */
+static void *busy_client(void *port)
+{
+    struct frame *frame = malloc(sizeof *frame);
+    int fd = connect_local(*(int *)port);
+    CHECK(frame != NULL);
+    client_sends_request(fd);
+    client_is_upgraded(fd);
+    for (;;) {
+        send_frame(fd, 1, FIN, TEXT, "again and again", 15);
+        CHECK(recv_frame(fd, frame));
+        if (frame->opcode == CLOSE)
+            break;
+        CHECK_INT(frame->length, 15);
+    }
+    CHECK_INT(frame->payload[0] << 8 | frame->payload[1], 1001);
+    send_close(fd, 1, 1001, "");
+    client_ends(fd);
+    close(fd);
+    free(frame);
+    return NULL;
+}
+
+static void *busy_upstream(void *listener)
+{
+    struct frame *frame = malloc(sizeof *frame);
+    int fd = accept_local(*(int *)listener);
+    CHECK(frame != NULL);
+    upstream_upgrades(fd, "");
+    do {
+        CHECK(recv_frame(fd, frame));
+        send_frame(fd, 0, FIN, frame->opcode, frame->payload, frame->length);
+    } while (frame->opcode != CLOSE);
+    CHECK_INT(frame->payload[0] << 8 | frame->payload[1], 1001);
+    upstream_ends(fd);
+    close(fd);
+    free(frame);
+    return NULL;
+}
+
+static void *signalling(void *hall)
+{
+    while (__atomic_load_n(&((struct hall *)hall)->opened, __ATOMIC_SEQ_CST) < LOAD)
+        usleep(1000);
+    usleep(100000); /* they are at it by now */
+    CHECK(kill(getpid(), SIGTERM) == 0);
+    return NULL;
+}
+
+/* The server runs on this thread, and threads of ours block the signal, so that it comes here. */
+static void a_signal_handler_drains_a_busy_server(wsproxy_config *config)
+{
+    struct hall hall;
+    struct sigaction action = {.sa_handler = draining}, before;
+    pthread_t threads[2 * LOAD + 1];
+    sigset_t term;
+    hall_set(&hall, config, forwarding);
+    signalled = hall.server;
+    drained = allocated = 0;
+    CHECK(sigaction(SIGTERM, &action, &before) == 0);
+    sigemptyset(&term);
+    sigaddset(&term, SIGTERM);
+    CHECK(pthread_sigmask(SIG_BLOCK, &term, NULL) == 0);
+    for (int i = 0; i < LOAD; i++) {
+        CHECK(pthread_create(&threads[i], NULL, busy_client, &hall.port) == 0);
+        CHECK(pthread_create(&threads[LOAD + i], NULL, busy_upstream, &hall.listener) == 0);
+    }
+    CHECK(pthread_create(&threads[2 * LOAD], NULL, signalling, &hall) == 0);
+    CHECK(pthread_sigmask(SIG_UNBLOCK, &term, NULL) == 0);
+    CHECK_INT(wsproxy_server_run(hall.server, forwarding, &hall), WSPROXY_OK);
+    for (int i = 0; i < 2 * LOAD + 1; i++)
+        pthread_join(threads[i], NULL);
+    CHECK(sigaction(SIGTERM, &before, NULL) == 0);
+    CHECK_INT(drained, 1);
+    CHECK_INT(allocated, 0);
+    CHECK_INT(count(&hall).completed, LOAD);
+    CHECK_INT(hall.ended, LOAD);
+    hall_close(&hall);
+}
+
+/* ---- statistics ---------------------------------------------------------------------------------------------- */
+
+static void a_host_that_knows_less_or_more_of_the_counters_is_served(wsproxy_config *config)
+{
+    wsproxy_server *server = wsproxy_server_new(config);
+    struct {
+        wsproxy_server_counters counters;
+        uint64_t more[2];
+    } longer;
+    uint64_t shorter[2] = {7, 7};
+    memset(&longer, 0xff, sizeof longer);
+    CHECK_INT(wsproxy_server_stats(server, &longer.counters, sizeof longer), WSPROXY_OK);
+    CHECK_INT(longer.counters.accepted | longer.counters.failed | longer.more[0] | longer.more[1], 0);
+    CHECK_INT(wsproxy_server_stats(server, (wsproxy_server_counters *)(void *)shorter, 8), WSPROXY_OK);
+    CHECK_INT(shorter[0], 0);
+    CHECK_INT(shorter[1], 7);
+    wsproxy_server_free(server);
+}
+
+int main(void)
+{
+    int before = open_descriptors();
+    alarm(TIME_LIMIT_S);
+    UNDER_EACH_POLICY(clients_are_served_until_the_server_is_drained);
+    UNDER_EACH_POLICY(a_server_runs_again_after_a_drain);
+    UNDER_EACH_POLICY(whoever_is_one_too_many_is_answered_503);
+    UNDER_EACH_POLICY(a_server_listens_at_several_places);
+    UNDER_EACH_POLICY(a_client_that_the_open_hook_does_not_accept_is_answered_500);
+    UNDER_EACH_POLICY(the_handshake_hook_of_a_server_is_asked_about_each_client);
+    UNDER_EACH_POLICY(a_servers_session_that_its_hook_frees_is_stopped);
+    UNDER_EACH_POLICY(a_drain_is_over_by_its_deadline);
+    UNDER_EACH_POLICY(free_while_another_thread_runs_the_server_ends_it);
+    UNDER_EACH_POLICY(a_hook_frees_the_server);
+    UNDER_EACH_POLICY(a_server_that_never_ran_may_be_freed);
+    UNDER_EACH_POLICY(a_signal_handler_drains_a_busy_server);
+    UNDER_EACH_POLICY(a_host_that_knows_less_or_more_of_the_counters_is_served);
+    CHECK_INT(open_descriptors(), before);
+    return 0;
+}
