@@ -123,7 +123,8 @@ impl Server {
     }
 
     /// Accepts connections and has `serve` called for each, on a thread of its own, until the server is drained and
-    /// every such call has returned. `serve` connects and executes; a panic in it ends that connection alone.
+    /// every such call has returned. `serve` connects and executes; a session that it leaves without executing it is closed,
+    /// and a panic in it ends that connection alone.
     ///
     /// Afterwards the server listens nowhere, and may listen and run again.
     ///

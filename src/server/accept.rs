@@ -278,6 +278,7 @@ impl<'s> Seat<'s> {
             false => serve(&proxy, client),
         }));
         crowd.leave(number);
+        proxy.close(); // no drain reaches it any more
         match done {
             _ if self.refusing => crowd.counters.refused.increment(),
             Ok(Ok(())) => crowd.counters.completed.increment(),

@@ -103,7 +103,8 @@ impl Proxy {
             wire: opening.client.as_ref(),
             peer: opening.peer.as_deref(),
         };
-        let url = opening.plan.url.as_ref().unwrap_or(url);
+        let chosen = opening.plan.url.take(); // for one attempt: the next may be made elsewhere
+        let url = chosen.as_ref().unwrap_or(url);
         let upgraded = connector.open_upstream(url, asking, &mut opening.engine)?;
         opening.upstream = Some(upgraded.wire);
         opening.answer_headers = upgraded.headers;
@@ -170,6 +171,9 @@ fn admit(
     let plan = handshake.finish();
     if let Some(refusal) = admission.into_refusal(&plan.answer_headers) {
         return Err(Failure::Refusal(refusal));
+    }
+    if let Some(url) = &plan.url {
+        log::debug!("the handshake hook chose {}", url.place());
     }
     opening.plan = plan;
     opening.request = Some(request);

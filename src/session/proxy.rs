@@ -91,7 +91,7 @@ impl Proxy {
             _ => Ok(()),
         })?;
         let done = self.connect_both(&mut opening, client, &url, &mut hook);
-        report("connect", &place(&url), &done);
+        report("connect", &url.place(), &done);
         self.leave(opening, done, |error| error.kind() == ErrorKind::Argument)
     }
 
@@ -104,7 +104,7 @@ impl Proxy {
             None => Ok(()),
         })?;
         let done = self.open_upstream(&mut opening, &url).map_err(|failure| self.explain(failure));
-        report("connect_upstream", &place(&url), &done);
+        report("connect_upstream", &url.place(), &done);
         self.leave(opening, done, |error| error.kind() != ErrorKind::Stopped)
     }
 
@@ -202,6 +202,15 @@ impl Proxy {
         self.outcome.lock().status
     }
 
+    /// Ends what was opened and never executed, though the host may still hold the session.
+    pub(crate) fn close(&self) {
+        let mut stage = self.stage.lock();
+        if let Stage::Opening(opening) = &mut *stage {
+            opening.shut_down();
+            *stage = Stage::Ended;
+        }
+    }
+
     fn run_threads(&self, hook: Option<SharedHook<'_>>) -> Result<()> {
         self.run(|wires, engine| supervisor::run(&self.config, &self.control, wires, engine, hook))
     }
@@ -274,11 +283,6 @@ impl Drop for Proxy {
             opening.shut_down();
         }
     }
-}
-
-/// Where a URL leads, for the log.
-fn place(url: &Url) -> String {
-    url.unix_path().map_or_else(|| url.authority(), |path| format!("unix:{path}"))
 }
 
 /// One log line per verb. Of a URL only host and port: targets carry tokens.

@@ -108,6 +108,11 @@ impl Url {
         }
     }
 
+    /// Where it leads, for a log: no path and no query of the upstream's, where tokens travel.
+    pub fn place(&self) -> String {
+        self.unix_path().map_or_else(|| self.authority(), |path| format!("unix:{path}"))
+    }
+
     /// What to ask the upstream for: the URL's own path and query, or else the client's, or else `/`.
     pub fn target_for(&self, client_target: Option<&str>) -> String {
         self.target.as_deref().or(client_target).unwrap_or("/").to_owned()

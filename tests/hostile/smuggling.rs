@@ -330,7 +330,7 @@ fn an_http_proxy_that_answers_for_the_upstream_opens_no_session() {
     watched(move || {
         for answer in [
             format!("HTTP/1.1 200 OK\r\n\r\n{upgrade}"),
-            format!("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n\u{1}\u{2}"),
+            "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n\u{1}\u{2}".to_owned(),
             upgrade.to_owned(),
             "HTTP/1.1 407 No\r\nContent-Length: 2\r\n\r\nno".to_owned(),
             "HTTP/1.1 200 OK\n\n".to_owned(),

@@ -10,8 +10,7 @@ use wsproxy::{Client, Config, Policy, Proxy, Result};
 
 use super::support::host::{config, Host};
 use super::support::http::{self, good_answer};
-use super::support::peer::{prepare, read_head, request, Listener, Peer};
-use super::support::wait_until;
+use super::support::peer::{read_head, request, Listener, Peer};
 use super::table::Row;
 
 /// Far under the deadline of the handshakes, however busy the machine is.
@@ -47,8 +46,7 @@ pub fn upstream_is(row: &Row, theirs: &str, behave: Behaviour<'_>) {
         let url = listener.url();
         thread::scope(|scope| {
             let upstream = scope.spawn(|| {
-                let mut stream = accept(&listener);
-                let head = read_head(&mut stream);
+                let (mut stream, head) = http::asked(&listener);
                 behave(&mut stream, &head);
                 stream
             });
@@ -71,20 +69,6 @@ pub fn upstream_says(row: &Row, theirs: &str, bytes: impl Fn(&str) -> String + S
 /// Nobody answers at `url` as an upstream would.
 pub fn url_is(row: &Row, url: &str, set: impl Fn(&mut Config) + Sync) {
     in_every_way(|way| fails(row, way, url, "", &set));
-}
-
-/// The next connection, which comes in bounded time.
-pub fn accept(listener: &Listener) -> TcpStream {
-    listener.0.set_nonblocking(true).unwrap();
-    let mut accepted = None;
-    wait_until("a connection", || {
-        accepted = listener.0.accept().ok();
-        accepted.is_some()
-    });
-    let (stream, _) = accepted.unwrap();
-    stream.set_nonblocking(false).unwrap();
-    prepare(&stream);
-    stream
 }
 
 /// All at once, as some wait for a deadline.

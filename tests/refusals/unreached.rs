@@ -8,7 +8,7 @@ use std::thread;
 use rustix::net::{listen, AddressFamily, SocketFlags, SocketType};
 use wsproxy::Config;
 
-use super::scene::{accept, url_is, WAYS};
+use super::scene::{url_is, WAYS};
 use super::support::peer::{read_head, Listener};
 use super::table::{row, Row};
 
@@ -73,7 +73,7 @@ fn an_upstream_that_speaks_no_tls_is_a_bad_gateway() {
     thread::scope(|scope| {
         scope.spawn(|| {
             for _ in WAYS {
-                let _ = accept(&listener).write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+                let _ = listener.accept_tcp().write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
             }
         });
         url_is(&row, &url, |_| ());
@@ -87,7 +87,7 @@ fn http_proxy_says(row: Row, answer: &str) {
     thread::scope(|scope| {
         scope.spawn(|| {
             let asked = WAYS.map(|_| {
-                let mut stream = accept(&proxy);
+                let mut stream = proxy.accept_tcp();
                 let head = read_head(&mut stream);
                 assert!(head.starts_with("CONNECT upstream.test:80 HTTP/1.1\r\n"), "{head}");
                 stream.write_all(answer.as_bytes()).unwrap();

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use super::scene::{listening, relay, Scene};
 use super::support::host::config;
 use super::support::http::{asked, good_answer, hear_all, status};
-use super::support::on_every_policy;
-use super::support::peer::{prepare, read_head, request, Peer};
+use super::support::peer::{read_head, request, Listener, Peer};
+use super::support::{on_every_policy, LONG};
 use wsproxy::Policy;
 
 const SOON: Duration = Duration::from_secs(8);
@@ -83,20 +83,13 @@ fn clients_that_wait_in_the_queue_are_served_before_it_closes() {
         server.drain(1001, SOON).unwrap();
         let scene = Scene::run(server, addr, relay);
         let (sender, upstreams) = std::sync::mpsc::channel();
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                for _ in &waiting {
-                    let peer = scene.upstream.accept();
-                    prepare(&peer.stream);
-                    sender.send(peer).unwrap();
-                }
-            });
-            for mut client in waiting.iter().map(|client| client.try_clone().unwrap()) {
-                assert!(read_head(&mut client).starts_with("HTTP/1.1 101 "));
-                is_sent_away(Peer::upgraded_client(client));
-                is_sent_away(upstreams.recv().unwrap());
-            }
-        });
+        let listener = Listener(scene.upstream.0.try_clone().unwrap());
+        thread::spawn(move || (0..150).try_for_each(|_| sender.send(listener.accept())));
+        for mut client in waiting {
+            assert!(read_head(&mut client).starts_with("HTTP/1.1 101 "));
+            is_sent_away(Peer::upgraded_client(client));
+            is_sent_away(upstreams.recv_timeout(LONG).unwrap());
+        }
         assert_eq!(scene.ended().0, Ok(()));
         assert_eq!((scene.stats().completed, scene.stats().failed), (150, 0), "{policy:?}");
     });
@@ -112,7 +105,9 @@ fn clients_in_the_queue_are_refused_over_the_limit_as_ever() {
     }
     server.drain(1001, SOON).unwrap();
     let scene = Scene::run(server, addr, relay);
-    is_sent_away(scene.upstream.accept());
+    let upstream = scene.upstream.accept();
+    scene.settles("all were taken", |stats| stats.accepted == 10); // before the place is free again
+    is_sent_away(upstream);
     let mut first = clients.remove(0);
     assert!(read_head(&mut first).starts_with("HTTP/1.1 101 "));
     is_sent_away(Peer::upgraded_client(first));

@@ -4,6 +4,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec};
+
 use super::http::good_answer;
 use super::LONG;
 
@@ -66,9 +68,17 @@ impl Listener {
 
     /// A connection whose request was not read.
     pub fn accept_tcp(&self) -> TcpStream {
+        self.wait_for_a_call();
         let (stream, _) = self.0.accept().unwrap();
         prepare(&stream);
         stream
+    }
+
+    /// Accepting has no deadline of its own.
+    fn wait_for_a_call(&self) {
+        let deadline = Timespec { tv_sec: LONG.as_secs() as i64, tv_nsec: 0 };
+        let mut call = [PollFd::new(&self.0, PollFlags::IN)];
+        assert_eq!(rustix::event::poll(&mut call, Some(&deadline)), Ok(1), "nobody called");
     }
 
     /// A connection, upgraded.
