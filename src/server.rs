@@ -130,6 +130,7 @@ impl Server {
     ///
     /// # Errors
     /// [`ErrorKind::State`](crate::ErrorKind::State) when it listens nowhere or runs already;
+    /// [`ErrorKind::Argument`](crate::ErrorKind::Argument) when clients have to show certificates and speak no TLS;
     /// [`ErrorKind::Io`](crate::ErrorKind::Io) when waiting or accepting fails for good: then the server has been
     /// drained, within ten seconds.
     pub fn run(&self, serve: impl Fn(&Arc<Proxy>, Client) -> Result<()> + Sync) -> Result<()> {
@@ -137,6 +138,7 @@ impl Server {
             return Err(Error::state("run: the server runs already"));
         }
         let _running = Running(&self.running);
+        self.config.client_tls.acceptor()?; // one that cannot be had is the host's to hear of, not every client's
         let listeners = std::mem::take(&mut *self.listeners.lock());
         if listeners.is_empty() {
             return Err(Error::state("run: the server listens nowhere"));

@@ -24,15 +24,16 @@ pub(super) struct Incoming {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
-    /// The last read brought so much that the next one is given more room.
-    brimming: bool,
+    /// How many bytes the last read brought: the next one is given more room than that.
+    last: usize,
     /// The stream has ended behind them.
     ended: bool,
 }
 
-/// Room for one read: a record of the largest size (RFC 8446 section 5.2) and its header. Under load more.
-const ROOM: usize = 17 * 1024;
-const MORE_ROOM: usize = 4 * ROOM;
+/// Room for one read: what an idle connection keeps; a record of the largest size (RFC 8446 section 5.2) and its header;
+/// and what pays under load.
+const ROOMS: [usize; 2] = [4 * 1024, 17 * 1024];
+const MOST_ROOM: usize = 68 * 1024;
 
 impl Incoming {
     pub(super) fn of(bytes: Vec<u8>) -> Incoming {
@@ -50,14 +51,15 @@ impl Incoming {
     ) -> io::Result<()> {
         self.bytes.copy_within(self.start..self.end, 0);
         (self.start, self.end) = (0, self.end - self.start);
-        let size = self.end + if self.brimming { MORE_ROOM } else { ROOM };
+        let more = ROOMS.into_iter().find(|&room| room > self.last);
+        let size = self.end + more.unwrap_or(MOST_ROOM);
         if self.bytes.len() > size {
             self.bytes = self.waiting().to_vec(); // what was only needed under load is given back
         }
         self.bytes.resize(size, 0);
         let room = self.bytes.get_mut(self.end..).unwrap_or_default();
         let count = read(&mut *room)?;
-        self.brimming = count >= ROOM;
+        self.last = count;
         self.end += count;
         self.ended |= count == 0;
         Ok(())
@@ -138,7 +140,8 @@ mod tests {
     fn the_room_grows_while_much_comes_and_shrinks_again() {
         let mut incoming = Incoming::default();
         let mut rooms = Vec::new();
-        for count in [10, ROOM, MORE_ROOM, 100, 10] {
+        let [least, record] = ROOMS;
+        for count in [10, least, record, MOST_ROOM, 100, 10] {
             incoming
                 .fill(|room| {
                     rooms.push(room.len());
@@ -147,7 +150,7 @@ mod tests {
                 .unwrap();
             incoming.start = incoming.end; // all is read
         }
-        assert_eq!(rooms, [ROOM, ROOM, MORE_ROOM, MORE_ROOM, ROOM]);
-        assert!(incoming.bytes.capacity() <= ROOM, "{}", incoming.bytes.capacity());
+        assert_eq!(rooms, [least, least, record, MOST_ROOM, MOST_ROOM, least]);
+        assert!(incoming.bytes.capacity() <= least, "{}", incoming.bytes.capacity());
     }
 }

@@ -19,6 +19,9 @@ use crate::error::{Error, ErrorKind, Fault, Result};
 /// sendmsg(2) refuses more parts than this (`UIO_MAXIOV`); it may send less than all anyway.
 const MOST_PARTS: usize = 1024;
 
+/// As much as a head may have, which is the most that waits where nobody was to send more.
+const MOST_DISCARDED: usize = 64 * 1024;
+
 /// Linux itself would wait two hours before it asks. NAT gateways and load balancers forget a silent
 /// connection after some minutes; the shortest that are common keep it for longer than one.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
@@ -121,6 +124,18 @@ impl Socket {
             // The connection is gone already.
             Ok(()) | Err(Errno::NOTCONN | Errno::CONNRESET | Errno::PIPE) => Ok(()),
             Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Throws away what has come already: a connection that is closed with bytes unread is reset, and what is still on
+    /// its way to the peer is destroyed (RFC 9112 section 9.6). Bounded; nobody else may read any more.
+    pub(crate) fn discard_input(&self) {
+        let mut unread = [0; 4096];
+        for _ in 0..MOST_DISCARDED / unread.len() {
+            match self.try_recv(&mut unread) {
+                Ok(count) if count > 0 => {}
+                _ => return,
+            }
         }
     }
 

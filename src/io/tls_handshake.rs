@@ -94,6 +94,7 @@ impl Handshake {
     /// Ends the connection, of which the host may hold a copy.
     pub(crate) fn give_up(self) {
         let _ = self.socket.shutdown_both(); // already ended is as good
+        self.socket.discard_input(); // or a reset might overtake the alert
     }
 
     /// The TLS object has made its step: sends what it has to say, and sees what it has come to.
@@ -116,17 +117,20 @@ impl Handshake {
 
     fn failed(&self, error: &(dyn StdError + 'static)) -> Error {
         match is_end(error) {
-            true => {
-                let words = "closed the connection during the TLS handshake";
-                Error::new(ErrorKind::Tls, self.fault, words)
-            }
+            true => self.gone("closed the connection during the TLS handshake".to_owned()),
             false => handshake_error(error, self.fault, &self.name),
         }
     }
 
     fn lost(&self, error: &io::Error) -> Error {
-        let words = format!("lost during the TLS handshake: {error}");
-        Error::new(ErrorKind::Tls, self.fault, words)
+        self.gone(format!("lost during the TLS handshake: {error}"))
+    }
+
+    /// A client that leaves is gone, as one that leaves in the middle of its request. An upstream that leaves has refused
+    /// TLS, for all we can know.
+    fn gone(&self, words: String) -> Error {
+        let kind = if self.fault == Fault::Client { ErrorKind::Gone } else { ErrorKind::Tls };
+        Error::new(kind, self.fault, words)
     }
 }
 

@@ -10,8 +10,8 @@ use std::sync::OnceLock;
 use native_tls::{Certificate, Protocol, TlsConnector};
 use openssl::error::ErrorStack;
 use openssl::ssl::{
-    select_next_proto, AlpnError, SslAcceptor, SslAcceptorBuilder, SslMethod, SslVerifyMode,
-    SslVersion,
+    select_next_proto, AlpnError, SslAcceptor, SslAcceptorBuilder, SslMethod, SslOptions,
+    SslSessionCacheMode, SslVerifyMode, SslVersion,
 };
 use openssl::x509::store::X509StoreBuilder;
 use openssl::x509::X509;
@@ -123,9 +123,10 @@ impl UpstreamTls {
         self.connector = OnceLock::new();
     }
 
-    /// The name to ask `host` for.
+    /// The name to ask `host` for: without the dot of a root, which no certificate has (RFC 6066 section 3).
     pub(crate) fn name_for<'a>(&'a self, host: &'a str) -> &'a str {
-        self.server_name.as_deref().unwrap_or(host)
+        let name = self.server_name.as_deref().unwrap_or(host);
+        name.strip_suffix('.').unwrap_or(name)
     }
 
     /// Made at the first call.
@@ -227,6 +228,10 @@ impl ClientTls {
         for certificate in &identity.chain {
             builder.add_extra_chain_cert(certificate.clone())?;
         }
+        // OpenSSL 3 refuses this by itself; before, every client could have us make new keys without end.
+        builder.set_options(SslOptions::NO_RENEGOTIATION);
+        // Clients resume by tickets, which they keep; 20,000 sessions kept for those without would be memory for nothing.
+        builder.set_session_cache_mode(SslSessionCacheMode::OFF);
         // A client that offers other protocols alone is let in all the same: its request will show.
         builder.set_alpn_select_callback(|_, offered| {
             select_next_proto(HTTP_ON_THE_WIRE, offered).ok_or(AlpnError::NOACK)
@@ -252,4 +257,19 @@ impl ClientTls {
 
 fn not_built(error: &dyn std::fmt::Display) -> Error {
     Error::new(ErrorKind::Tls, Fault::Host, format!("TLS cannot be set up: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_asked_for_is_the_configured_one_or_the_hosts_without_the_dot_of_the_root() {
+        let mut tls = UpstreamTls::default();
+        assert_eq!(tls.name_for("a.example."), "a.example");
+        assert_eq!(tls.name_for("::1"), "::1");
+        tls.set_server_name("b.example").unwrap();
+        assert_eq!(tls.name_for("a.example"), "b.example");
+        assert!(tls.set_server_name("b example").is_err() && tls.set_server_name("").is_err());
+    }
 }

@@ -6,6 +6,7 @@ use std::io::{Read, Write};
 
 use native_tls::{MidHandshakeTlsStream, TlsStream};
 use openssl::ssl::{MidHandshakeSslStream, SslStream};
+use openssl::x509::X509VerifyResult;
 
 use super::memory::Memory;
 
@@ -35,6 +36,28 @@ pub(super) enum Step {
     Pending(Box<dyn Midway>),
     /// It has failed.
     Failed(Box<dyn StdError>),
+}
+
+/// An error with the verdict on the peer's certificate, in the form that native-tls gives it.
+#[derive(Debug)]
+struct Judged {
+    error: openssl::ssl::Error,
+    verdict: X509VerifyResult,
+}
+
+impl std::fmt::Display for Judged {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.verdict {
+            X509VerifyResult::OK => write!(f, "{}", self.error),
+            verdict => write!(f, "{} ({verdict})", self.error),
+        }
+    }
+}
+
+impl StdError for Judged {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&self.error)
+    }
 }
 
 impl Secure for TlsStream<Memory> {
@@ -93,7 +116,8 @@ impl From<Result<SslStream<Memory>, openssl::ssl::HandshakeError<Memory>>> for S
             Ok(stream) => Step::Done(Box::new(stream)),
             Err(openssl::ssl::HandshakeError::WouldBlock(state)) => Step::Pending(Box::new(state)),
             Err(openssl::ssl::HandshakeError::Failure(state)) => {
-                Step::Failed(Box::new(state.into_error()))
+                let verdict = state.ssl().verify_result();
+                Step::Failed(Box::new(Judged { verdict, error: state.into_error() }))
             }
             Err(openssl::ssl::HandshakeError::SetupFailure(error)) => Step::Failed(Box::new(error)),
         }

@@ -126,6 +126,12 @@ impl Wire {
             (socket, Some(tls)) => tls.shutdown_both(socket),
         }
     }
+
+    /// Before it is closed: what has come is thrown away, encrypted as it is, or the peer would be reset and lose what is on
+    /// its way to it. See [`Socket::discard_input`].
+    pub(crate) fn discard_input(&self) {
+        self.inner.socket.discard_input();
+    }
 }
 
 impl AsFd for Wire {

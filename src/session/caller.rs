@@ -312,11 +312,12 @@ impl Caller<'_, '_> {
         }
     }
 
-    /// Of two sides that close by themselves each may first take what the other had sent before.
+    /// A side may first take what the other had sent before its close, if both close by themselves. What waits for a
+    /// side that has closed itself holds nothing up.
     fn note_closing(&mut self, now: u64) {
-        let unhurried = self.engine.cause().is_none()
-            && Side::BOTH.iter().any(|&side| self.engine.has_output(side));
-        if self.engine.is_closing() && !unhurried {
+        let unhurried = |side| self.engine.cause().is_none() && self.engine.has_output(side);
+        let closes = |side| self.engine.outboxes.get(side).closing().has_begun();
+        if Side::BOTH.into_iter().any(|side| closes(side) && !unhurried(side)) {
             self.timers.note_closing(now);
         }
     }

@@ -289,7 +289,11 @@ impl<'a> Connector<'a> {
     /// Closing a socket with bytes unread would destroy the answer on its way (RFC 9112 section 9.6).
     fn read_to_end(&self, wire: &Wire) {
         let mut unread = vec![0; 16 * 1024];
-        while wire.has_input() || self.patience.wait((wire.as_fd(), Events::READABLE)).is_ok() {
+        let comes = || match wire.has_input() {
+            true => self.patience.lasts(), // a client that never stops sending is let go all the same
+            false => self.patience.wait((wire.as_fd(), Events::READABLE)).is_ok(),
+        };
+        while comes() {
             match wire.try_recv(&mut unread) {
                 Ok(0) => return,
                 Err(error) if error.kind() != IoError::WouldBlock => return,

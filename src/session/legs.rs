@@ -67,6 +67,7 @@ impl Legs {
                 farewell(&mut self.engine, side, wire);
             }
             let _ = wire.shutdown_both(); // already ended is as good
+            wire.discard_input(); // frames that came early
         }
     }
 }

@@ -49,6 +49,11 @@ impl<'a> Patience<'a> {
         self.control.urgency() >= self.heeds
     }
 
+    /// Whether there is time left; for loops that have something to do without a wait.
+    pub(crate) fn lasts(&self) -> bool {
+        self.left().is_ok()
+    }
+
     /// Waits for one descriptor.
     pub(crate) fn wait(&self, watched: Watched<'_>) -> Result<Events, Interrupt> {
         self.wait_for_both(watched, self.nothing()).map(|[events, _]| events)

@@ -232,7 +232,10 @@ impl Proxy {
         drop(request); // cookies and all
         engine.settle();
         let done = drive(PerSide { client: &client, upstream: &upstream }, engine);
-        let _ = (client.shutdown_both(), upstream.shutdown_both()); // the host's own copies end too
+        for wire in [&client, &upstream] {
+            let _ = wire.shutdown_both(); // the host's own copies end too
+            wire.discard_input(); // under TLS a close_notify follows the close frame
+        }
         report("execute", "the session", &done);
         done
     }

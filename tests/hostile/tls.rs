@@ -2,23 +2,44 @@
 //! records that carry nothing, answers that nobody reads.
 
 use std::io::Write;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use wsproxy::{ErrorKind, Policy, Side};
+use wsproxy::{Client, Config, ErrorKind, Policy, Side};
 
 use super::authority::local;
 use super::guard::{cpu, memory, watched};
-use super::scene::{config, part, session, session_under, CLIENT, EVERY, UPSTREAM};
-use super::stream::{server, TLS13};
+use super::scene::{
+    accept, config, connect, part, session, session_under, url, Legs, Stream, CLIENT, EVERY,
+    UPSTREAM,
+};
+use super::stream::{server, Tls, TLS13};
 use super::support::host::{pass, Host};
 use super::support::http;
 use super::support::offence::legal;
-use super::support::peer::{Listener, BINARY};
+use super::support::peer::{Listener, Peer, BINARY};
 use super::support::POLICIES;
 
 /// What a session may take of memory, both ends of its TLS in this process included.
 const FLAT: u64 = 24 << 20;
+
+/// A session with little room towards the client: what nobody reads fills it soon. Client, upstream, host.
+fn narrow(legs: Legs, config: Arc<Config>) -> (Peer<Stream>, Peer<Stream>, Host) {
+    let listener = Listener::bind();
+    let upstream_url = if legs.upstream { url(&listener) } else { listener.url() };
+    let host = Host::serve(config, move |proxy, client| {
+        socket2::SockRef::from(&client).set_send_buffer_size(16 << 10).unwrap();
+        proxy.connect(Client::new(client), &upstream_url)?;
+        proxy.execute(pass)
+    });
+    let addr = host.addr;
+    let client = thread::spawn(move || connect(addr, legs.client));
+    let upstream = accept(&listener, legs.upstream.then(|| server(TLS13, local(), None)));
+    let client = client.join().unwrap();
+    socket2::SockRef::from(client.stream.tcp()).set_recv_buffer_size(4096).unwrap();
+    (client, upstream, host)
+}
 
 #[test]
 fn a_side_that_never_reads_under_tls_holds_the_other_back_and_is_cut_off() {
@@ -26,7 +47,7 @@ fn a_side_that_never_reads_under_tls_holds_the_other_back_and_is_cut_off() {
         for policy in POLICIES {
             for from in Side::BOTH {
                 let config = config(EVERY, policy, |config| {
-                    config.write_timeout(Duration::from_millis(1_500));
+                    config.write_timeout(Duration::from_millis(1_000));
                     config.close_timeout(Duration::from_millis(500)).unwrap();
                 });
                 let (client, upstream, host) = session(EVERY, config, pass);
@@ -139,18 +160,40 @@ fn key_updates_whose_answers_are_read_are_obeyed_in_flat_memory() {
 fn key_updates_whose_answers_nobody_reads_end_the_session_in_flat_memory() {
     watched(|| {
         for policy in POLICIES {
-            let upstream = server(TLS13, local(), None);
-            let config = config(UPSTREAM, policy, |config| {
+            let config = config(CLIENT, policy, |config| {
                 config.close_timeout(Duration::from_millis(500)).unwrap();
             });
-            let (mut client, upstream, host) = session_under(UPSTREAM, config, upstream, pass);
-            socket2::SockRef::from(upstream.stream.tcp()).set_recv_buffer_size(4096).unwrap();
-            let (tls, before, started) = (upstream.stream.tls(), memory("VmRSS"), Instant::now());
+            let (client, mut upstream, host) = narrow(CLIENT, config);
+            let (tls, before, started) = (client.stream.tls(), memory("VmRSS"), Instant::now());
             while tls.refresh_keys_often(500).is_ok() {
                 assert!(started.elapsed() < Duration::from_secs(60), "{policy:?}: without end");
             }
             let grown = memory("VmRSS").saturating_sub(before);
             assert!(grown < FLAT, "{policy:?}: {grown} bytes more");
+            assert_eq!(upstream.hear_close().0, Some(1001), "{policy:?}");
+            let error = host.outcome().unwrap_err();
+            assert!(error.message().contains("does not read them"), "{policy:?}: {error}");
+        }
+    });
+}
+
+#[test]
+fn key_updates_whose_answers_wait_behind_unread_frames_end_the_session() {
+    watched(|| {
+        for policy in POLICIES {
+            let config = config(UPSTREAM, policy, |config| {
+                config.close_timeout(Duration::from_millis(500)).unwrap();
+            });
+            let upstream = server(TLS13, local(), None);
+            let (mut client, upstream, host) = session_under(UPSTREAM, config, upstream, pass);
+            socket2::SockRef::from(upstream.stream.tcp()).set_recv_buffer_size(4096).unwrap();
+            let frame = legal(Side::Client, true, BINARY, &[7; 300_000]);
+            client.stream.tcp().set_write_timeout(Some(Duration::from_millis(300))).unwrap();
+            while client.stream.write_all(&frame).is_ok() {}
+            let (tls, started) = (upstream.stream.tls(), Instant::now());
+            while tls.refresh_keys_often(500).is_ok() {
+                assert!(started.elapsed() < Duration::from_secs(60), "{policy:?}: without end");
+            }
             assert_eq!(client.hear_close().0, Some(1011), "{policy:?}");
             let error = host.outcome().unwrap_err();
             assert!(error.message().contains("does not read them"), "{policy:?}: {error}");
@@ -176,8 +219,7 @@ fn ten_thousand_session_tickets_are_only_bytes() {
 fn a_flood_of_tiny_records_to_a_side_that_does_not_read_is_held_back() {
     watched(|| {
         for policy in POLICIES {
-            let (client, upstream, host) = session(EVERY, config(EVERY, policy, |_| {}), pass);
-            socket2::SockRef::from(client.stream.tcp()).set_recv_buffer_size(4096).unwrap();
+            let (client, upstream, host) = narrow(EVERY, config(EVERY, policy, |_| {}));
             let before = memory("VmRSS");
             let frame = legal(Side::Upstream, true, BINARY, &[7; 40_000]);
             let tls = upstream.stream.tls().clone();
@@ -240,4 +282,18 @@ fn a_peer_that_resets_under_tls_while_it_is_written_to_raises_no_signal() {
             assert!(host.outcome().is_err());
         }
     });
+}
+
+#[test]
+fn a_refused_client_that_never_stops_sending_is_let_go_in_time() {
+    let listener = Listener::bind();
+    let host = Host::start(config(CLIENT, Policy::Serial, |_| {}), &listener.url(), pass);
+    let mut client = Tls::connect_trusting(http::connect(host.addr)).unwrap();
+    client.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+    let started = Instant::now();
+    let record = [0; 64 << 10];
+    while started.elapsed() < Duration::from_secs(5) && client.write_all(&record).is_ok() {}
+    let took = started.elapsed();
+    assert!(took < Duration::from_secs(3), "{took:?}");
+    assert_eq!(host.outcome().unwrap_err().kind(), ErrorKind::Request);
 }

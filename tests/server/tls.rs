@@ -13,7 +13,7 @@ use super::support::host::config;
 use super::support::http::hear_all;
 use super::support::on_every_policy;
 use super::support::peer::{request, Peer};
-use wsproxy::{Config, Policy};
+use wsproxy::{Config, ErrorKind, Policy, Server};
 
 fn secure(policy: Policy) -> Arc<Config> {
     config(policy, |config| {
@@ -76,4 +76,16 @@ fn clients_under_tls_are_served_refused_and_drained_like_others() {
         let stats = scene.stats();
         assert_eq!((stats.completed, stats.failed, stats.refused), (1, 1, 1), "{policy:?}");
     });
+}
+
+#[test]
+fn a_server_that_demands_certificates_of_clients_without_tls_does_not_run() {
+    let config = config(Policy::Serial, |config| {
+        config.client_ca(local().chain.as_bytes()).unwrap();
+    });
+    let server = Server::new(config).unwrap();
+    server.listen("127.0.0.1:0").unwrap();
+    let error = server.run(|_, _| Ok(())).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Argument);
+    assert!(error.message().contains("client_certificate is not set"), "{error}");
 }

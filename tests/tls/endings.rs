@@ -151,3 +151,30 @@ fn a_side_that_vanishes_is_noticed_under_tls_too() {
         }
     });
 }
+
+#[test]
+fn a_client_that_ends_its_half_with_its_close_loses_nothing_of_what_is_on_its_way() {
+    const LONG_TAIL: usize = 12 << 20;
+    on_every_policy(|policy| {
+        let (mut client, mut upstream, host) = session(EVERY, config(EVERY, policy, |_| {}), pass);
+        let tail = std::thread::spawn(move || {
+            upstream.hear_close();
+            let some = vec![7; 1 << 20];
+            (0..LONG_TAIL >> 20).for_each(|_| upstream.send(true, BINARY, &some));
+            upstream.send_close(1000, "");
+            upstream.stream.tls().finish(true);
+            upstream
+        });
+        client.send_close(1000, "");
+        std::thread::sleep(Duration::from_millis(50));
+        client.stream.tls().finish(false); // a close_notify behind the close frame
+        std::thread::sleep(Duration::from_millis(300));
+        for _ in 0..LONG_TAIL >> 20 {
+            client.expect(true, BINARY, &vec![7; 1 << 20]);
+            std::thread::sleep(Duration::from_millis(60));
+        }
+        assert_eq!(client.hear_close().0, Some(1000), "{policy:?}");
+        drop(tail.join().unwrap());
+        assert_eq!(host.outcome(), Ok(()), "{policy:?}");
+    });
+}

@@ -2,10 +2,12 @@
 
 mod authority;
 mod clients;
+mod demanded;
 mod endings;
 mod keys;
 mod moving;
 mod scene;
+mod stopped;
 mod stream;
 #[path = "../support/mod.rs"]
 mod support;

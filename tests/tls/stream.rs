@@ -107,14 +107,7 @@ impl Tls {
         look(&mut self.0.connection.lock().unwrap())
     }
 
-    /// Asks the other end for new keys, and changes its own (RFC 8446 section 4.6.3); sent at once.
-    pub fn refresh_keys(&self) -> io::Result<()> {
-        let _sending = self.0.sending.lock().unwrap();
-        self.look(|connection| connection.refresh_traffic_keys()).map_err(io::Error::other)?;
-        self.send_records()
-    }
-
-    /// The same many times over, sent together.
+    /// Asks the other end for new keys, and changes its own (RFC 8446 section 4.6.3): so many times, sent together.
     pub fn refresh_keys_often(&self, times: usize) -> io::Result<()> {
         let _sending = self.0.sending.lock().unwrap();
         let records = self.look(|connection| {
@@ -158,16 +151,6 @@ impl Tls {
     /// Says that nothing more comes, in TCP alone.
     pub fn end_tcp(&self) {
         let _ = self.0.tcp.shutdown(Shutdown::Write);
-    }
-
-    /// The encrypted records of `bytes`, not sent.
-    pub fn records(&self, bytes: &[u8]) -> Vec<u8> {
-        self.look(|connection| {
-            let mut records = Vec::new();
-            connection.writer().write_all(bytes).unwrap();
-            take_records(connection, &mut records);
-            records
-        })
     }
 
     fn send_records(&self) -> io::Result<()> {

@@ -159,9 +159,9 @@ pub(super) fn is_handshakes(name: &str) -> bool {
     begins_with(name, b"sec-websocket-")
 }
 
-/// Whether a header of this name describes a body.
+/// Whether a header of this name describes a body. Content-Security-Policy is for the browser.
 pub(super) fn describes_body(name: &str) -> bool {
-    begins_with(name, b"content-")
+    begins_with(name, b"content-") && !begins_with(name, b"content-security-policy")
 }
 
 fn begins_with(name: &str, prefix: &[u8]) -> bool {
@@ -229,6 +229,19 @@ mod tests {
         let mut out = Vec::new();
         headers.write_to(&mut out);
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn what_describes_a_body_is_told_by_its_name() {
+        for (name, describes) in [
+            ("Content-Type", true),
+            ("CONTENT-LENGTH", true),
+            ("Content-Security-Policy", false),
+            ("content-security-policy-report-only", false),
+            ("X-Content-Type-Options", false),
+        ] {
+            assert_eq!(describes_body(name), describes, "{name}");
+        }
     }
 
     #[test]
