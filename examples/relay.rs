@@ -1,9 +1,8 @@
-//! The quick start of README.md in Rust: a proxy that drops binary messages. `relay PORT URL`.
+//! The quick start of README.md in Rust: a proxy that drops binary messages. `relay HOST:PORT URL`.
 
-use std::net::TcpListener;
 use std::sync::Arc;
 
-use wsproxy::{Client, Config, Frame, Kind, Proxy, Verdict};
+use wsproxy::{Config, Frame, Kind, Server, Side, Verdict};
 
 fn on_frame(frame: &mut Frame<'_>) -> Verdict {
     println!("{} from the {}: {} bytes", frame.kind(), frame.from(), frame.payload().len());
@@ -15,15 +14,16 @@ fn on_frame(frame: &mut Frame<'_>) -> Verdict {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
-    let (port, url) = arguments.next().zip(arguments.next()).ok_or("usage: relay PORT URL")?;
-    let config = Arc::new(Config::new());
-    for client in TcpListener::bind(format!("127.0.0.1:{port}"))?.incoming() {
-        let (client, url) = (Client::new(client?), url.clone());
-        let proxy = Proxy::new(Arc::clone(&config))?;
-        std::thread::spawn(move || {
-            let result = proxy.connect(client, &url).and_then(|()| proxy.execute(on_frame));
-            result.unwrap_or_else(|error| eprintln!("{error}"));
-        });
-    }
+    let (address, url) =
+        arguments.next().zip(arguments.next()).ok_or("usage: relay HOST:PORT URL")?;
+    let mut config = Config::new();
+    config.aggregate(Side::Client, true).aggregate(Side::Upstream, true); // whole messages
+    let server = Server::new(Arc::new(config))?;
+    println!("listening on {}", server.listen(&address)?);
+    // A thread per client, until another thread calls `server.drain`.
+    server.run(|proxy, client| {
+        let result = proxy.connect(client, &url).and_then(|()| proxy.execute(on_frame));
+        result.inspect_err(|error| eprintln!("{error}"))
+    })?;
     Ok(())
 }

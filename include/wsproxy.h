@@ -245,7 +245,7 @@ typedef enum wsproxy_policy {
      */
     WSPROXY_CONCURRENT = 1,
     /**
-     * On the thread that called `wsproxy_execute`; the library starts no thread.
+     * On the thread that called `wsproxy_execute`, in a server on the client's own; the library starts no other.
      */
     WSPROXY_CALLER = 2,
 } wsproxy_policy;
@@ -391,8 +391,7 @@ typedef void (*wsproxy_log_callback)(int level, const char *message, void *userd
 
 /**
  * Looks at a client's request and returns WSPROXY_ACCEPT, WSPROXY_REFUSE, or what `wsproxy_handshake_refuse`
- * returned;
- * anything else is a failed hook: the client is answered 500, and the call returns WSPROXY_ERR_HOOK.
+ * returned; anything else is a failed hook: the client is answered 500, and the call returns WSPROXY_ERR_HOOK.
  *
  * `handshake` is lent until the hook returns; `userdata` is what `wsproxy_set_on_handshake` or `wsproxy_server_run`
  * was given. It runs on the thread that called `wsproxy_connect` or `wsproxy_connect_client`, or on the client's own
@@ -439,9 +438,9 @@ typedef struct wsproxy_frame {
  *
  * `frame` is lent until the hook returns; `userdata` is what `wsproxy_execute` or `wsproxy_server_run` was given.
  * Where the hook runs is told by the policy. It may call `wsproxy_send`, `wsproxy_stop`, `wsproxy_drain`,
- * `wsproxy_abort`, `wsproxy_stats`, `wsproxy_error`, `wsproxy_userdata`, `wsproxy_free`, the functions
- * `wsproxy_frame_*`, and of a server `wsproxy_server_drain`, `_stats` and `_free`. It may not unwind (no C++
- * exception, no longjmp out of it).
+ * `wsproxy_abort`, `wsproxy_free`, `wsproxy_set_userdata`, the questions (`wsproxy_stats`, `wsproxy_subprotocol` and so
+ * on), the functions `wsproxy_frame_*`, and of a server `wsproxy_server_drain`, `_free` and the questions. It may not
+ * unwind (no C++ exception, no longjmp out of it).
  */
 typedef int (*wsproxy_on_frame)(struct wsproxy *p, struct wsproxy_frame *frame, void *userdata);
 
@@ -493,7 +492,8 @@ typedef struct wsproxy_side_stats {
  * WSPROXY_ERR_HOOK. Here is the place for `wsproxy_set_userdata`.
  *
  * `userdata` is what `wsproxy_server_run` was given. The session is the server's: it is not to be connected or
- * executed by the host, and lives until its end hook has returned. The hook may not unwind.
+ * executed by the host, and lives until its end hook has returned. This hook and the end hook may call what a hook on
+ * frames may. It may not unwind.
  */
 typedef int (*wsproxy_on_open)(struct wsproxy *p, void *userdata);
 
@@ -732,7 +732,7 @@ int wsproxy_config_set_send_queue(struct wsproxy_config *config, uint64_t bytes)
 
 /**
  * The stack of each thread that the library starts, in bytes, at least 65536. Hooks run on it under WSPROXY_SERIAL
- * and WSPROXY_CONCURRENT. Default: 262144.
+ * and WSPROXY_CONCURRENT, and all hooks of a server. Default: 262144.
  */
 int wsproxy_config_set_thread_stack_size(struct wsproxy_config *config, uint64_t bytes);
 
@@ -1197,8 +1197,8 @@ int wsproxy_server_set_on_end(struct wsproxy_server *server, wsproxy_on_end on_e
 
 /**
  * Listens on `address`: "HOST:PORT", an IPv6 address in brackets, port 0 for any that is free; or "unix:/path", a
- * socket that is removed at the end. May be called several times, before `wsproxy_server_run`. Looking up a name
- * blocks.
+ * socket that is removed at the end. May be called several times, before `wsproxy_server_run`; during a run it counts
+ * for the next one, and who connects waits for that. Looking up a name blocks.
  *
  * Returns WSPROXY_OK (`wsproxy_server_address` tells where that is); WSPROXY_ERR_ARGUMENT for NULL and for what is
  * no address; WSPROXY_ERR_IO when it cannot be listened on. After a failure nothing was changed. Any thread.
@@ -1230,8 +1230,9 @@ const char *wsproxy_server_address(const struct wsproxy_server *server, size_t i
  * NULL for `on_frame` relays without a hook on frames. `userdata` is handed to every hook. The hooks and it are not
  * used after this has returned. Then the server listens nowhere, and may listen and run again.
  *
- * Returns WSPROXY_OK after a drain; WSPROXY_ERR_ARGUMENT (NULL) and WSPROXY_ERR_STATE (it listens nowhere, has no
- * upstream, or runs already): nothing was changed; WSPROXY_ERR_IO when waiting or accepting fails: then all sessions
+ * Returns WSPROXY_OK after a drain; WSPROXY_ERR_ARGUMENT (NULL, or clients that have to show certificates and speak
+ * no TLS) and WSPROXY_ERR_STATE (it listens nowhere, has no upstream, or runs already): nothing was changed;
+ * WSPROXY_ERR_IO when waiting or accepting fails: then all sessions
  * have been ended. What becomes of a single client is told to the end hook and to the log.
  */
 int wsproxy_server_run(struct wsproxy_server *server, wsproxy_on_frame on_frame, void *userdata);
@@ -1247,7 +1248,7 @@ int wsproxy_server_run(struct wsproxy_server *server, wsproxy_on_frame on_frame,
  *
  * Returns WSPROXY_OK, or WSPROXY_ERR_ARGUMENT for NULL and for values that cannot be taken. Never blocks. Any
  * thread, inside a hook too; and from a signal handler: with values that can be taken it uses nothing that is not
- * safe there.
+ * safe there, and leaves errno alone. The host sees to it that no handler runs once the server is freed.
  */
 int wsproxy_server_drain(struct wsproxy_server *server, int code, int64_t timeout_ms);
 

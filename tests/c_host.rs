@@ -185,6 +185,36 @@ fn wrong_flags_end_the_host_with_status_2_and_words() {
 }
 
 #[test]
+fn help_is_no_mistake() {
+    for flags in [&["--help"][..], &["-h"], &["--listen", "127.0.0.1:0", "--help"]] {
+        let output = plain().args(flags).output().unwrap();
+        let out = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{flags:?}");
+        assert!(out.starts_with("usage: proxy --listen"), "{flags:?}: {out}");
+        assert!(output.stderr.is_empty(), "{flags:?}");
+    }
+}
+
+/// Health checks, scans, closed laptops.
+#[test]
+fn that_clients_go_away_is_not_worth_a_line() {
+    let host = Host::start(plain(), &echo(), &[]);
+    for _ in 0..20 {
+        drop(TcpStream::connect(&host.address).unwrap());
+    }
+    let mut half = TcpStream::connect(&host.address).unwrap();
+    half.write_all(b"GET / HTTP/1.1\r\nHost: ").unwrap();
+    drop(half);
+    let mut client = host.connect();
+    echoes(&mut client, "hello", "hello");
+    drop(client);
+    assert_eq!(refusal(&host, &[("Sec-WebSocket-Version", "12")]), 426);
+    let (_, err) = host.end("-TERM");
+    assert_eq!(err.lines().count(), 1, "{err}");
+    assert!(err.contains("Sec-WebSocket-Version"), "{err}");
+}
+
+#[test]
 fn text_is_upper_cased_and_the_rest_left_alone_under_each_policy() {
     let upstream = echo();
     for policy in ["serial", "concurrent", "caller"] {
@@ -324,7 +354,8 @@ fn without_descriptors_clients_wait_and_the_host_does_not_spin() {
         std::thread::sleep(Duration::from_millis(20));
     }
     echoes(&mut host.connect(), "hello", "hello");
-    host.end("-TERM");
+    let (_, err) = host.end("-TERM");
+    assert!(err.starts_with("proxy: ") && err.contains("Too many open files"), "{err}");
 }
 
 fn cpu_ticks(host: &Host) -> u64 {

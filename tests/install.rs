@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use built::quick_start::{printed, relays};
+use built::quick_start::{printed, relays_and_drains};
 use built::{make, run};
 
 /// An installation under a prefix that nobody has.
@@ -50,7 +50,7 @@ fn needs(program: &Path) -> String {
 fn a_c_program_is_built_with_the_shared_library() {
     let program = build("shared", &pkg_config(&["--cflags", "--libs"]));
     assert!(needs(&program).contains("[libwsproxy.so.0]"));
-    relays(Command::new(program).env("LD_LIBRARY_PATH", installed().join("lib")));
+    relays_and_drains(Command::new(program).env("LD_LIBRARY_PATH", installed().join("lib")));
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn a_c_program_is_built_with_the_static_library() {
     *library = "-l:libwsproxy.a".to_owned();
     let program = build("static", &flags);
     assert!(!needs(&program).contains("libwsproxy"));
-    relays(&mut Command::new(program));
+    relays_and_drains(&mut Command::new(program));
 }
 
 #[test]

@@ -20,7 +20,7 @@ struct options {
     uint64_t max_connections; /* 0: any number */
     int64_t drain_timeout_ms;
     enum hook hook;
-    int print;
+    int print, help;
     wsproxy_config *config; /* has all the rest */
 };
 
@@ -29,7 +29,8 @@ static const char usage[] =
     "             [--hook none|pass|upper] [--threads serial|concurrent|caller] [--aggregate]\n"
     "             [--tls-cert FILE --tls-key FILE] [--tls-ca FILE]... [--origin ORIGIN]...\n"
     "             [--max-connections N] [--drain-timeout MS] [--idle-timeout MS]\n"
-    "             [--max-frame-size N] [--max-message-size N] [--max-fragments N] [--print]\n";
+    "             [--max-frame-size N] [--max-message-size N] [--max-fragments N] [--print] [--help]\n"
+    "bindings/c/README.md tells what each is.\n";
 
 /* Reads a decimal number; returns 0 if it is none. */
 static int parse_number(const char *text, uint64_t *number)
@@ -145,6 +146,10 @@ static int parse_flags(struct options *options, int count, char **flags)
 {
     for (int i = 1; i < count; i++) {
         const char *flag = flags[i], *value = i + 1 < count ? flags[i + 1] : "";
+        if (strcmp(flag, "--help") == 0 || strcmp(flag, "-h") == 0) {
+            options->help = 1;
+            return 1;
+        }
         if (strcmp(flag, "--print") == 0) {
             options->print = 1;
         } else if (strcmp(flag, "--aggregate") == 0) {

@@ -177,19 +177,35 @@ static void give_memory_back(void)
 #endif
 }
 
+/* What a peer did, in the words of wsproxy_error; what the host or the system did is in the log. */
+static int is_worth_a_line(const wsproxy *p, int result)
+{
+    if (result == WSPROXY_OK)
+        return 0;
+    int fault = wsproxy_error_fault(p);
+    if (fault == WSPROXY_FAULT_CLIENT)
+        return result != WSPROXY_ERR_GONE; /* health checks, scans and closed laptops are no failures */
+    return fault == WSPROXY_FAULT_UPSTREAM;
+}
+
 static void on_end(wsproxy *p, int result, void *userdata)
 {
     struct session *session = wsproxy_userdata(p);
     (void)userdata;
-    if (session == NULL) { /* the open hook had no memory */
-        fprintf(stderr, "%s\n", wsproxy_error(p));
+    if (session == NULL) /* the open hook had no memory */
         return;
-    }
-    if (result != WSPROXY_OK && result != WSPROXY_ERR_STOPPED)
+    if (is_worth_a_line(p, result))
         fprintf(stderr, "#%lu %s\n", session->number, wsproxy_error(p));
     free(session);
     if (leave())
         give_memory_back();
+}
+
+/* What no session can tell: no descriptors, no threads; and what ended a session that was no peer's doing. */
+static void on_log(int level, const char *message, void *userdata)
+{
+    (void)level, (void)userdata;
+    fprintf(stderr, "proxy: %s\n", message);
 }
 
 /* ---- the end ------------------------------------------------------------------------------------------------- */
@@ -254,6 +270,7 @@ static int serve(struct options *options)
     int has_hook = options->hook != HOOK_NONE || options->print;
     raise_descriptor_limit();
     setvbuf(stdout, NULL, _IOLBF, 0);
+    wsproxy_log(WSPROXY_LOG_WARN, on_log, NULL);
     at_signals(on_signal);
     printf("listening on %s\n", wsproxy_server_address(server, 0));
     int result = wsproxy_server_run(server, has_hook ? on_frame : NULL, options);
@@ -293,7 +310,9 @@ int main(int argc, char **argv)
         fprintf(stderr, "proxy: out of memory\n");
         return 1;
     }
-    int status = parse_flags(&options, argc, argv) ? run(&options) : 2;
+    int status = 2;
+    if (parse_flags(&options, argc, argv))
+        status = options.help ? fputs(usage, stdout) == EOF : run(&options);
     wsproxy_config_free(options.config);
     return status;
 }

@@ -433,7 +433,7 @@ pub unsafe extern "C" fn wsproxy_config_set_send_queue(
 }
 
 /// The stack of each thread that the library starts, in bytes, at least 65536. Hooks run on it under WSPROXY_SERIAL
-/// and WSPROXY_CONCURRENT. Default: 262144.
+/// and WSPROXY_CONCURRENT, and all hooks of a server. Default: 262144.
 #[no_mangle]
 pub unsafe extern "C" fn wsproxy_config_set_thread_stack_size(
     config: *mut wsproxy_config,

@@ -128,7 +128,7 @@ pub enum wsproxy_policy {
     WSPROXY_SERIAL = 0,
     /// On two threads of the library, for both directions at once. For hooks that are thread-safe.
     WSPROXY_CONCURRENT = 1,
-    /// On the thread that called `wsproxy_execute`; the library starts no thread.
+    /// On the thread that called `wsproxy_execute`, in a server on the client's own; the library starts no other.
     WSPROXY_CALLER = 2,
 }
 

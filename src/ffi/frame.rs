@@ -40,9 +40,9 @@ pub struct wsproxy_frame {
 ///
 /// `frame` is lent until the hook returns; `userdata` is what `wsproxy_execute` or `wsproxy_server_run` was given.
 /// Where the hook runs is told by the policy. It may call `wsproxy_send`, `wsproxy_stop`, `wsproxy_drain`,
-/// `wsproxy_abort`, `wsproxy_stats`, `wsproxy_error`, `wsproxy_userdata`, `wsproxy_free`, the functions
-/// `wsproxy_frame_*`, and of a server `wsproxy_server_drain`, `_stats` and `_free`. It may not unwind (no C++
-/// exception, no longjmp out of it).
+/// `wsproxy_abort`, `wsproxy_free`, `wsproxy_set_userdata`, the questions (`wsproxy_stats`, `wsproxy_subprotocol` and so
+/// on), the functions `wsproxy_frame_*`, and of a server `wsproxy_server_drain`, `_free` and the questions. It may not
+/// unwind (no C++ exception, no longjmp out of it).
 pub type wsproxy_on_frame = Option<
     unsafe extern "C-unwind" fn(
         p: *mut wsproxy,

@@ -2,8 +2,7 @@
 //!
 //! Theory: as with frames, what the host sees is lent (`lent`): a pointer kept beyond the hook, or carried to another
 //! thread, is an error. The texts are made NUL-terminated when they are first asked for, and live as long as the
-//! loan;
-//! a request with a NUL in it is refused before the hook runs, so nothing is cut.
+//! loan; a request with a NUL in it is refused before the hook runs, so nothing is cut.
 
 use std::cell::{OnceCell, RefCell};
 use std::ffi::{c_char, c_int, c_void, CStr, CString};
@@ -36,8 +35,7 @@ struct Texts {
 }
 
 /// Looks at a client's request and returns WSPROXY_ACCEPT, WSPROXY_REFUSE, or what `wsproxy_handshake_refuse`
-/// returned;
-/// anything else is a failed hook: the client is answered 500, and the call returns WSPROXY_ERR_HOOK.
+/// returned; anything else is a failed hook: the client is answered 500, and the call returns WSPROXY_ERR_HOOK.
 ///
 /// `handshake` is lent until the hook returns; `userdata` is what `wsproxy_set_on_handshake` or `wsproxy_server_run`
 /// was given. It runs on the thread that called `wsproxy_connect` or `wsproxy_connect_client`, or on the client's own

@@ -174,8 +174,8 @@ unsafe fn set(server: *mut wsproxy_server, setter: impl FnOnce(&mut Manner)) -> 
 }
 
 /// Listens on `address`: "HOST:PORT", an IPv6 address in brackets, port 0 for any that is free; or "unix:/path", a
-/// socket that is removed at the end. May be called several times, before `wsproxy_server_run`. Looking up a name
-/// blocks.
+/// socket that is removed at the end. May be called several times, before `wsproxy_server_run`; during a run it counts
+/// for the next one, and who connects waits for that. Looking up a name blocks.
 ///
 /// Returns WSPROXY_OK (`wsproxy_server_address` tells where that is); WSPROXY_ERR_ARGUMENT for NULL and for what is
 /// no address; WSPROXY_ERR_IO when it cannot be listened on. After a failure nothing was changed. Any thread.
@@ -234,8 +234,9 @@ pub unsafe extern "C" fn wsproxy_server_address(
 /// NULL for `on_frame` relays without a hook on frames. `userdata` is handed to every hook. The hooks and it are not
 /// used after this has returned. Then the server listens nowhere, and may listen and run again.
 ///
-/// Returns WSPROXY_OK after a drain; WSPROXY_ERR_ARGUMENT (NULL) and WSPROXY_ERR_STATE (it listens nowhere, has no
-/// upstream, or runs already): nothing was changed; WSPROXY_ERR_IO when waiting or accepting fails: then all sessions
+/// Returns WSPROXY_OK after a drain; WSPROXY_ERR_ARGUMENT (NULL, or clients that have to show certificates and speak
+/// no TLS) and WSPROXY_ERR_STATE (it listens nowhere, has no upstream, or runs already): nothing was changed;
+/// WSPROXY_ERR_IO when waiting or accepting fails: then all sessions
 /// have been ended. What becomes of a single client is told to the end hook and to the log.
 #[no_mangle]
 pub unsafe extern "C" fn wsproxy_server_run(
@@ -263,7 +264,7 @@ pub unsafe extern "C" fn wsproxy_server_run(
 ///
 /// Returns WSPROXY_OK, or WSPROXY_ERR_ARGUMENT for NULL and for values that cannot be taken. Never blocks. Any
 /// thread, inside a hook too; and from a signal handler: with values that can be taken it uses nothing that is not
-/// safe there.
+/// safe there, and leaves errno alone. The host sees to it that no handler runs once the server is freed.
 #[no_mangle]
 pub unsafe extern "C" fn wsproxy_server_drain(
     server: *mut wsproxy_server,

@@ -19,7 +19,8 @@ use crate::{Admission, Client, Proxy};
 /// WSPROXY_ERR_HOOK. Here is the place for `wsproxy_set_userdata`.
 ///
 /// `userdata` is what `wsproxy_server_run` was given. The session is the server's: it is not to be connected or
-/// executed by the host, and lives until its end hook has returned. The hook may not unwind.
+/// executed by the host, and lives until its end hook has returned. This hook and the end hook may call what a hook on
+/// frames may. It may not unwind.
 pub type wsproxy_on_open =
     Option<unsafe extern "C-unwind" fn(p: *mut wsproxy, userdata: *mut c_void) -> c_int>;
 

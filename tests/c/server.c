@@ -416,6 +416,83 @@ static void a_hook_frees_the_server(wsproxy_config *config)
     hall_close(&hall);
 }
 
+/* ---- freeing in the other hooks ------------------------------------------------------------------------------ */
+
+enum place { IN_OPEN, IN_HANDSHAKE, IN_END };
+
+static struct {
+    enum place place;
+    int server_too;
+} freed;
+
+static void free_here(enum place here, wsproxy *p, struct hall *hall)
+{
+    if (here != freed.place)
+        return;
+    if (freed.server_too) {
+        wsproxy_server_free(hall->server);
+        CHECK_INT(wsproxy_server_drain(hall->server, 1001, 0), WSPROXY_OK);
+        CHECK_INT(wsproxy_server_run(hall->server, NULL, NULL), WSPROXY_ERR_STATE);
+        CHECK(wsproxy_server_address(hall->server, 0) != NULL);
+    }
+    wsproxy_free(p);
+    wsproxy_free(p); /* does nothing */
+    CHECK_INT(wsproxy_stop(p, 1000, NULL, 0), WSPROXY_OK);
+    CHECK_INT(wsproxy_send(p, WSPROXY_CLIENT, WSPROXY_TEXT, "x", 1), WSPROXY_ERR_STATE);
+    CHECK(wsproxy_subprotocol(p) == NULL && wsproxy_userdata(p) != NULL);
+}
+
+static int freeing_opening(wsproxy *p, void *userdata)
+{
+    int answer = opening(p, userdata);
+    free_here(IN_OPEN, p, userdata);
+    return answer;
+}
+
+static int freeing_asked(wsproxy *p, wsproxy_handshake *handshake, void *userdata)
+{
+    CHECK_INT(wsproxy_connect_upstream(p, "ws://127.0.0.1:1"), WSPROXY_ERR_STATE);
+    free_here(IN_HANDSHAKE, p, userdata);
+    CHECK_WORDS(wsproxy_handshake_target(handshake), "/");
+    return WSPROXY_ACCEPT;
+}
+
+static void freeing_ending(wsproxy *p, int result, void *userdata)
+{
+    free_here(IN_END, p, userdata);
+    ending(p, result, userdata);
+}
+
+/* One client of it leaves before its request when the end hook frees; others are given up. */
+static void sessions_and_servers_are_freed_in_any_hook(wsproxy_config *config)
+{
+    for (int round = 0; round < 6; round++) {
+        struct hall hall;
+        freed.place = (enum place)(round / 2);
+        freed.server_too = round % 2;
+        hall_set(&hall, config, forwarding);
+        wsproxy_server_set_on_open(hall.server, freeing_opening);
+        wsproxy_server_set_on_handshake(hall.server, freeing_asked);
+        wsproxy_server_set_on_end(hall.server, freeing_ending);
+        hall_start(&hall);
+        int client = connect_local(hall.port);
+        if (freed.place == IN_END) {
+            close(client);
+        } else {
+            client_sends_request(client);
+            client_is_told(client, "HTTP/1.1 503 ");
+        }
+        wait_for_end_of(&hall, 1);
+        if (!freed.server_too)
+            CHECK_INT(wsproxy_server_drain(hall.server, 1001, 0), WSPROXY_OK);
+        CHECK_INT(hall_result(&hall), WSPROXY_OK);
+        CHECK_INT(hall.last_result, freed.place == IN_END ? WSPROXY_ERR_GONE : WSPROXY_ERR_STOPPED);
+        if (freed.server_too)
+            hall.server = NULL;
+        hall_close(&hall);
+    }
+}
+
 static void a_server_that_never_ran_may_be_freed(wsproxy_config *config)
 {
     struct hall hall;
@@ -564,6 +641,7 @@ int main(void)
     UNDER_EACH_POLICY(a_drain_is_over_by_its_deadline);
     UNDER_EACH_POLICY(free_while_another_thread_runs_the_server_ends_it);
     UNDER_EACH_POLICY(a_hook_frees_the_server);
+    UNDER_EACH_POLICY(sessions_and_servers_are_freed_in_any_hook);
     UNDER_EACH_POLICY(a_server_that_never_ran_may_be_freed);
     UNDER_EACH_POLICY(a_signal_handler_drains_a_busy_server);
     UNDER_EACH_POLICY(a_host_that_knows_less_or_more_of_the_counters_is_served);

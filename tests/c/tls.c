@@ -61,6 +61,7 @@ static void files_with_something_else_in_them_are_named_with_what_is_wrong(void)
     wsproxy_config *c = wsproxy_config_new();
     const char *cert = in_folder("cert.pem"), *other = in_folder("other.pem"), *no = in_folder("no.pem");
     REFUSED(c, wsproxy_config_add_upstream_ca_file(c, no), WSPROXY_ERR_ARGUMENT, no);
+    REFUSED(c, wsproxy_config_add_client_ca_file(c, no), WSPROXY_ERR_ARGUMENT, no);
     REFUSED(c, wsproxy_config_set_upstream_certificate_file(c, cert, no), WSPROXY_ERR_ARGUMENT, no);
     REFUSED(c, wsproxy_config_set_upstream_certificate_file(c, cert, no), WSPROXY_ERR_ARGUMENT, "no private key");
     REFUSED(c, wsproxy_config_set_client_certificate_file(c, cert, other), WSPROXY_ERR_ARGUMENT, other);
@@ -74,6 +75,7 @@ static void the_same_holds_for_memory(void)
     wsproxy_config *c = wsproxy_config_new();
     struct content cert = read_whole("cert.pem"), key = read_whole("key.pem"), other = read_whole("other.pem");
     REFUSED(c, wsproxy_config_add_upstream_ca(c, "nonsense", 8), WSPROXY_ERR_ARGUMENT, "certificate");
+    REFUSED(c, wsproxy_config_add_client_ca(c, "nonsense", 8), WSPROXY_ERR_ARGUMENT, "certificate");
     REFUSED(c, wsproxy_config_set_upstream_certificate(c, cert.bytes, cert.length, "nonsense", 8),
             WSPROXY_ERR_ARGUMENT, "no private key");
     REFUSED(c, wsproxy_config_set_client_certificate(c, cert.bytes, cert.length, other.bytes, other.length),
@@ -81,6 +83,7 @@ static void the_same_holds_for_memory(void)
     REFUSED(c, wsproxy_config_set_client_certificate(c, "nonsense", 8, key.bytes, key.length),
             WSPROXY_ERR_ARGUMENT, "certificate");
     CHECK_INT(wsproxy_config_add_upstream_ca(c, cert.bytes, cert.length), WSPROXY_OK);
+    CHECK_INT(wsproxy_config_add_client_ca(c, cert.bytes, cert.length), WSPROXY_OK);
     CHECK_INT(wsproxy_config_set_upstream_certificate(c, cert.bytes, cert.length, key.bytes, key.length), WSPROXY_OK);
     CHECK_INT(wsproxy_config_set_client_certificate(c, cert.bytes, cert.length, key.bytes, key.length), WSPROXY_OK);
     wsproxy_config_free(c);

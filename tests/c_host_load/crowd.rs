@@ -1,16 +1,18 @@
 //! A thousand sessions at once: all of them right, and nothing of them left when they have gone.
 
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use super::peers::{allow_many_descriptors, crowd, echo_upstream};
 use super::process::Process;
 use super::support::peer::Listener;
-use super::support::wait_until;
+use super::support::{wait_until, LONG};
 
 const SESSIONS: usize = 1000;
 const FRAMES: usize = 100;
-/// What may stay, in KiB: tables of the system libraries that never shrink. A crowd holds a hundred times as much.
-const KEPT: u64 = 512;
+/// What may stay, in KiB: tables of the system libraries and of the server, which never shrink. A crowd holds forty
+/// times as much.
+const KEPT: u64 = 1024;
 
 /// One crowd at a time: the machine that runs the tests may be small.
 static CROWD: Mutex<()> = Mutex::new(());
@@ -40,7 +42,12 @@ fn a_crowd_comes_and_goes(policy: &str, threads_per_session: usize) {
     });
 
     wait_until("all sessions are gone", is_back);
-    let after = host.memory();
+    // Their threads are gone before the accept loop has joined them all and freed what they had.
+    let mut after = host.memory();
+    let patience = Instant::now();
+    while after >= memory + KEPT && patience.elapsed() < LONG {
+        after = host.memory();
+    }
     println!("{policy}: {memory} KiB before, {after} KiB after {SESSIONS} sessions");
     assert!(after < memory + KEPT, "{policy}: {memory} KiB before, {after} KiB after");
     host.tell_to_end();
