@@ -222,21 +222,25 @@ fn frames_keep_their_order_when_much_waits() {
 
 #[test]
 fn a_slow_reader_is_not_taken_for_one_that_answers_no_pings() {
+    // Made before: nobody is to be idle for as long as that takes.
+    let bytes = &frame(true, BINARY, &vec![7; 15 << 20], None);
     on_every_policy(|policy| {
         let config = config(policy, |c| {
-            c.idle_timeout(Duration::from_millis(400));
+            c.idle_timeout(Duration::from_millis(800));
             c.keepalive_interval(Duration::from_millis(100));
         });
-        let (mut client, upstream, _host) = session(config, |_| Verdict::Forward);
-        let payload = vec![7; 15 << 20];
+        let (mut client, upstream, host) = session(config, |_| Verdict::Forward);
         let mut sends = upstream.twin();
-        let bytes = sends.frame(true, BINARY, &payload);
+        let mut left = bytes.len();
+        let bytes = bytes.clone();
         let sending = thread::spawn(move || sends.try_send_bytes(&bytes));
-        let mut left = payload.len();
         while left > 0 {
             let mut some = vec![0; 256 << 10];
-            left = left.saturating_sub(client.stream.read(&mut some).unwrap());
-            thread::sleep(Duration::from_millis(15));
+            match client.stream.read(&mut some).unwrap() {
+                0 => panic!("{policy:?}: {left} bytes are missing: {:?}", host.outcome()),
+                count => left = left.saturating_sub(count),
+            }
+            thread::sleep(Duration::from_millis(30));
         }
         sending.join().unwrap().unwrap();
     });

@@ -315,9 +315,16 @@ impl Caller<'_, '_> {
     /// A side may first take what the other had sent before its close, if both close by themselves. What waits for a
     /// side that has closed itself holds nothing up.
     fn note_closing(&mut self, now: u64) {
-        let unhurried = |side| self.engine.cause().is_none() && self.engine.has_output(side);
-        let closes = |side| self.engine.outboxes.get(side).closing().has_begun();
-        if Side::BOTH.into_iter().any(|side| closes(side) && !unhurried(side)) {
+        let (outboxes, has_cause) = (&self.engine.outboxes, self.engine.cause().is_some());
+        let is_due = |side: Side| {
+            let taker = match outboxes.get(side).close_received() {
+                Some(_) => side.other(),
+                None => side,
+            };
+            let unhurried = !has_cause && self.engine.has_output(taker);
+            outboxes.get(side).closing().has_begun() && !unhurried
+        };
+        if Side::BOTH.into_iter().any(is_due) {
             self.timers.note_closing(now);
         }
     }
