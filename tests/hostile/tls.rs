@@ -120,7 +120,7 @@ fn half_open_tls_handshakes_leave_nothing_behind() {
             drop(half_open);
             for _ in 0..50 {
                 let error = crowd.outcome().unwrap_err();
-                assert!(matches!(error.kind(), ErrorKind::Tls | ErrorKind::Timeout), "{error}");
+                assert!(matches!(error.kind(), ErrorKind::Gone | ErrorKind::Timeout), "{error}");
             }
         }
     });
