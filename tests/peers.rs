@@ -7,13 +7,13 @@ mod support;
 
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 use std::sync::mpsc::{channel, Receiver};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::thread;
 
 use support::host::{config, pass};
+use support::python::{script, Process};
 use support::{on_every_policy, LONG};
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 use tungstenite::protocol::frame::Frame;
@@ -30,9 +30,6 @@ const CLOSES: [(u16, &str); 4] = [(4001, "enough"), (1000, ""), (1011, "größe"
 const ORDERS: [(&str, u16, &str); 3] =
     [("close 4002 so be it", 4002, "so be it"), ("close 1000 ", 1000, ""), ("close", 1005, "")];
 
-/// The pinned release, in a virtual environment of its own under the target directory.
-const WEBSOCKETS: &str = "websockets==13.1";
-
 /// An upstream: where it is, and what it says of its connections.
 struct Upstream {
     port: u16,
@@ -43,15 +40,6 @@ struct Upstream {
 impl Upstream {
     fn hears_of_an_end(&self) -> String {
         self.closed.recv_timeout(LONG).expect("the upstream hears of the end")
-    }
-}
-
-/// Ended with the test.
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = (self.0.kill(), self.0.wait());
     }
 }
 
@@ -245,44 +233,8 @@ fn hear_close(socket: &mut WebSocket<TcpStream>) -> String {
 
 // Python
 
-fn script(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers").join(name)
-}
-
-/// The interpreter that has `websockets`; installed by the first test that asks.
-fn python() -> &'static Path {
-    static PYTHON: OnceLock<PathBuf> = OnceLock::new();
-    PYTHON.get_or_init(|| {
-        let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join(WEBSOCKETS.replace("==", "-"));
-        let python = home.join("bin/python3");
-        let works = |python: &Path| {
-            let import = "import websockets.asyncio.client";
-            let run = Command::new(python).args(["-c", import]).stderr(Stdio::null()).status();
-            run.is_ok_and(|status| status.success())
-        };
-        if !works(&python) {
-            must_run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&home));
-            let install =
-                ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", WEBSOCKETS];
-            must_run(Command::new(&python).args(install));
-            assert!(works(&python), "{WEBSOCKETS} was installed and cannot be imported");
-        }
-        python
-    })
-}
-
-fn must_run(command: &mut Command) {
-    let needs =
-        "this test needs python3 with venv and pip (Debian: python3-venv) and access to PyPI";
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}; {needs}"));
-    let words = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}: {}; {needs}\n{words}", output.status);
-}
-
 fn python_upstream() -> Upstream {
-    let script = script("upstream.py");
-    let mut child =
-        Command::new(python()).arg(script).stdout(Stdio::piped()).spawn().expect("python3 runs");
+    let mut child = script("upstream.py").stdout(Stdio::piped()).spawn().expect("python3 runs");
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let process = Some(Process(child));
     let port = lines.next().expect("a port").unwrap().parse().unwrap();
@@ -294,7 +246,7 @@ fn python_upstream() -> Upstream {
 }
 
 fn python_client(url: &str) {
-    let output = Command::new(python()).arg(script("client.py")).arg(url).output().unwrap();
+    let output = script("client.py").arg(url).output().unwrap();
     let words = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "client.py: {}\n{words}", output.status);
 }
