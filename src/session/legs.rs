@@ -2,7 +2,7 @@
 
 use super::connect::Connector;
 use super::control::Control;
-use super::farewell::{farewell, read_off};
+use super::farewell::farewell;
 use crate::config::Config;
 use crate::io::Wire;
 use crate::ws::ending::Cause;
@@ -49,7 +49,7 @@ impl Legs {
             Ok(connector) => connector.refuse(wire, &mut self.engine, refusal),
             Err(_) => {
                 // Not even a descriptor to wait with: what fits at once has to do.
-                read_off(wire);
+                wire.discard_input();
                 self.engine.refuse_client(refusal);
                 farewell(&mut self.engine, Side::Client, wire);
                 let _ = wire.shutdown_write();
