@@ -36,6 +36,7 @@ pub struct Config {
     pub(crate) write_timeout: Duration,
     pub(crate) close_timeout: Duration,
     pub(crate) keepalive_interval: Duration,
+    pub(crate) pass_headers: bool,
     pub(crate) headers: HeaderRules,
     pub(crate) protocols: Vec<String>,
     pub(crate) forwarded: Forwarded,
@@ -77,6 +78,8 @@ impl Default for Config {
             close_timeout: Duration::from_secs(10),
             // Pings pass end to end, so that peers can do this themselves.
             keepalive_interval: Duration::ZERO,
+            // Cookies and credentials are what an upstream decides by; nginx passes them too.
+            pass_headers: true,
             headers: HeaderRules::default(),
             protocols: Vec::new(),
             // They tell the upstream about the client; whether it may know is the host's to say.
@@ -169,6 +172,14 @@ impl Config {
     /// How often the proxy pings both sides itself; zero, the default, = never. The pongs are not forwarded.
     pub fn keepalive_interval(&mut self, period: Duration) -> &mut Self {
         self.keepalive_interval = period;
+        self
+    }
+
+    /// Whether the client's end-to-end headers are passed on to the upstream, as nginx's `proxy_pass_request_headers`;
+    /// on by default. Off, the upstream gets those that the host sets. The client's target and subprotocols are passed
+    /// on either way.
+    pub fn pass_headers(&mut self, on: bool) -> &mut Self {
+        self.pass_headers = on;
         self
     }
 

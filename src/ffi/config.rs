@@ -300,6 +300,22 @@ pub unsafe extern "C" fn wsproxy_config_set_keepalive_interval(
     }
 }
 
+/// Whether the client's end-to-end headers (cookies, authorization, origin ...) go upstream: 1 or 0. Default: 1. Its
+/// target and subprotocols do either way.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_config_set_pass_headers(
+    config: *mut wsproxy_config,
+    on: c_int,
+) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        change(config, |config| {
+            config.pass_headers(switch(on)?);
+            Ok(())
+        })
+    }
+}
+
 /// Adds a header to the request that goes upstream, beside any of the same name.
 ///
 /// CR, LF and other bytes that cannot stand in a header, and names that are the handshake's own, are refused.
