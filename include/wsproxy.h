@@ -677,6 +677,12 @@ int wsproxy_config_set_max_message_size(struct wsproxy_config *config, int side,
 int wsproxy_config_set_max_fragments(struct wsproxy_config *config, int side, uint64_t count);
 
 /**
+ * Whether the close frame 1009 for a side that went over a limit has the reason "Payload Too Large": 1 or 0.
+ * Default: 0.
+ */
+int wsproxy_config_set_explain_limits(struct wsproxy_config *config, int on);
+
+/**
  * Whether text from the peers is checked to be UTF-8: 1 or 0. Default: 1, other text ends the session with 1007.
  */
 int wsproxy_config_set_check_utf8(struct wsproxy_config *config, int on);

@@ -63,6 +63,8 @@ impl Default for Config {
             // Fragments are joined into one buffer and cost no memory beyond their bytes, so this only ends
             // messages that never end (empty fragments, for example).
             max_fragments: 1 << 20,
+            // The code says it all, and what a frame says is what the peer's logs keep.
+            explain: false,
         };
         let rules = Rules { aggregate: false, check_utf8: true, limits };
         Config {
@@ -131,6 +133,15 @@ impl Config {
     pub fn max_fragments(&mut self, side: Side, count: u64) -> Result<&mut Self> {
         self.rules.get_mut(side).limits.max_fragments = at_least_one("max_fragments", count)?;
         Ok(self)
+    }
+
+    /// Whether the close frame 1009 for a side that went over a limit has the reason `Payload Too Large`; off by
+    /// default.
+    pub fn explain_limits(&mut self, on: bool) -> &mut Self {
+        for side in Side::BOTH {
+            self.rules.get_mut(side).limits.explain = on;
+        }
+        self
     }
 
     /// Whether text that is not UTF-8 is refused with close 1007 (RFC 6455 section 8.1). On by default.

@@ -478,3 +478,18 @@ fn a_side_that_takes_nothing_for_the_write_timeout_is_given_up() {
     assert!(session.pull.is_over());
     assert_eq!(session.pull.result().unwrap_err().kind(), ErrorKind::Timeout);
 }
+
+#[test]
+fn a_side_over_a_limit_is_told_why_where_the_host_wants_that() {
+    for (explain, said) in [(false, ""), (true, "Payload Too Large")] {
+        let mut config = Config::new();
+        config.explain_limits(explain).max_frame_size(Side::Client, 10).unwrap();
+        let mut session = Session::open(config);
+        session.give(Side::Client, &frame(Side::Client, 0x81, b"eleven byte"));
+        let told = [&[0x03, 0xf1], said.as_bytes()].concat();
+        assert_eq!(session.frames(Side::Client), [(0x88, told)]);
+        assert_eq!(session.frames(Side::Upstream), [close(1001)]);
+        let error = session.pull.result().unwrap_err();
+        assert_eq!(error.to_string(), "client: frame size 11 exceeds the limit of 10");
+    }
+}

@@ -173,6 +173,8 @@ int wsproxy_config_set_max_message_size(struct wsproxy_config *config, int side,
 
 int wsproxy_config_set_max_fragments(struct wsproxy_config *config, int side, uint64_t count);
 
+int wsproxy_config_set_explain_limits(struct wsproxy_config *config, int on);
+
 int wsproxy_config_set_check_utf8(struct wsproxy_config *config, int on);
 
 int wsproxy_config_set_connect_timeout(struct wsproxy_config *config, int64_t ms);
