@@ -1397,11 +1397,27 @@ int wsproxy_pull_set_code(struct wsproxy *p, int side, int code);
 int wsproxy_pull_set_end(struct wsproxy *p, int side, int to, int code, const char *reason, size_t reason_len);
 
 /**
+ * Ends the session, whatever waits: each side that was not sent a close frame yet is sent one, and a frame that waits
+ * for its verdict goes nowhere. Once both handshakes are over; before, `wsproxy_stop` does.
+ *
+ * Codes and reasons are those of `wsproxy_stop`, copied. Returns WSPROXY_OK, WSPROXY_ERR_ARGUMENT, or
+ * WSPROXY_ERR_STATE (not established, or none of an event loop's). After a failure nothing was changed.
+ */
+int wsproxy_pull_end(struct wsproxy *p,
+                     int client_code,
+                     const char *client_reason,
+                     size_t client_reason_len,
+                     int upstream_code,
+                     const char *upstream_reason,
+                     size_t upstream_reason_len);
+
+/**
  * What is to be written to `side` now, in order: fills at most `count` parts at `out`, and returns how many; 0 if
  * nothing waits. Three parts are always enough. What of it was written is told by `wsproxy_pull_wrote`.
  *
- * The bytes belong to the session, and are good until the next call for either side but the questions. Returns
- * WSPROXY_ERR_ARGUMENT for NULL and another side.
+ * The bytes belong to the session, and are good until the next call with it. That next call is
+ * `wsproxy_pull_wrote`, if any of them were written or copied: other calls may put more before what is left.
+ * Returns WSPROXY_ERR_ARGUMENT for NULL and another side.
  */
 int wsproxy_pull_output(const struct wsproxy *p, int side, struct wsproxy_bytes *out, size_t count);
 
@@ -1426,6 +1442,12 @@ int wsproxy_pull_output_failed(struct wsproxy *p, int side);
  * still read: 1 or 0; 0 also for NULL and another side.
  */
 int wsproxy_pull_wants_fin(const struct wsproxy *p, int side);
+
+/**
+ * Whether the closing handshake with `side` is over, so that only the end of its stream can still be waited for, which
+ * the close timeout bounds: 1 or 0; 0 also for NULL and another side.
+ */
+int wsproxy_pull_is_closed(const struct wsproxy *p, int side);
 
 /**
  * Tells the time, in milliseconds since any moment that does not change; once in each turn of the host's loop, before

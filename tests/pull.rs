@@ -456,6 +456,23 @@ fn a_verdict_that_ends_the_session_and_a_failed_hook_close_both_sides() {
 }
 
 #[test]
+fn the_host_ends_a_session_with_a_close_of_its_own_for_each_side() {
+    let mut session = Session::open(Config::new());
+    session.pull.input(Side::Client, &frame(Side::Client, 0x81, b"x")).unwrap();
+    assert!(session.pull.poll(Side::Client));
+    let close_with = |code| wsproxy::Close::new(code, "").unwrap();
+    let closes = wsproxy::PerSide { client: close_with(4001), upstream: close_with(4002) };
+    session.pull.end(closes).unwrap();
+    session.pull.resolve(Side::Client, Verdict::Forward);
+    session.settle();
+    assert_eq!(session.frames(Side::Client), [close(4001)]);
+    assert_eq!(session.frames(Side::Upstream), [close(4002)], "the frame goes nowhere");
+    assert!(!session.pull.is_closed(Side::Upstream));
+    session.give(Side::Upstream, &frame(Side::Upstream, 0x88, b"\x0f\xa2"));
+    assert!(session.pull.is_closed(Side::Upstream) && !session.pull.is_over());
+}
+
+#[test]
 fn one_session_is_driven_by_one_face() {
     let proxy = Proxy::new(Arc::new(Config::new())).unwrap();
     let _pull = proxy.pull().unwrap();

@@ -134,7 +134,7 @@ impl Ends {
     /// What the host says of `side`, or of both.
     pub(super) fn set(&mut self, side: c_int, code: c_int, reason: &str) -> Result<()> {
         let sides = sides(side)?;
-        let close = Close::new(close_code(code)?.unwrap_or(NO_STATUS), reason)?;
+        let close = close(code, reason)?;
         let ends = match &mut self.0 {
             Some(ends) => ends,
             unset => unset.insert(normal_ends()?),
@@ -157,6 +157,11 @@ impl Ends {
             _ => Verdict::Failed(format!("the hook returned {number}, which is no verdict")),
         }
     }
+}
+
+/// The close frame that the host means.
+pub(super) fn close(code: c_int, reason: &str) -> Result<Close> {
+    Close::new(close_code(code)?.unwrap_or(NO_STATUS), reason)
 }
 
 fn normal_ends() -> Result<PerSide<Close>> {

@@ -8,7 +8,7 @@ use std::cell::UnsafeCell;
 use std::ffi::{c_char, c_int, c_void};
 
 use super::constants::{close_code, code_of, one_side};
-use super::frame::{replace_payload, wsproxy_frame, Ends};
+use super::frame::{close, replace_payload, wsproxy_frame, Ends};
 use super::guard;
 use super::incoming::{bytes, text};
 use super::pull_opening::opening;
@@ -333,11 +333,39 @@ pub unsafe extern "C" fn wsproxy_pull_set_end(
     }
 }
 
+/// Ends the session, whatever waits: each side that was not sent a close frame yet is sent one, and a frame that waits
+/// for its verdict goes nowhere. Once both handshakes are over; before, `wsproxy_stop` does.
+///
+/// Codes and reasons are those of `wsproxy_stop`, copied. Returns WSPROXY_OK, WSPROXY_ERR_ARGUMENT, or
+/// WSPROXY_ERR_STATE (not established, or none of an event loop's). After a failure nothing was changed.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_pull_end(
+    p: *mut wsproxy,
+    client_code: c_int,
+    client_reason: *const c_char,
+    client_reason_len: usize,
+    upstream_code: c_int,
+    upstream_reason: *const c_char,
+    upstream_reason_len: usize,
+) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        pulled(p, |pulled| {
+            let client =
+                close(client_code, text("close reason", client_reason, client_reason_len)?)?;
+            let upstream =
+                close(upstream_code, text("close reason", upstream_reason, upstream_reason_len)?)?;
+            pulled.pull.end(PerSide { client, upstream })
+        })
+    }
+}
+
 /// What is to be written to `side` now, in order: fills at most `count` parts at `out`, and returns how many; 0 if
 /// nothing waits. Three parts are always enough. What of it was written is told by `wsproxy_pull_wrote`.
 ///
-/// The bytes belong to the session, and are good until the next call for either side but the questions. Returns
-/// WSPROXY_ERR_ARGUMENT for NULL and another side.
+/// The bytes belong to the session, and are good until the next call with it. That next call is
+/// `wsproxy_pull_wrote`, if any of them were written or copied: other calls may put more before what is left.
+/// Returns WSPROXY_ERR_ARGUMENT for NULL and another side.
 #[no_mangle]
 pub unsafe extern "C" fn wsproxy_pull_output(
     p: *const wsproxy,
@@ -407,6 +435,15 @@ pub unsafe extern "C" fn wsproxy_pull_wants_fin(p: *const wsproxy, side: c_int) 
     let Ok(side) = one_side(side) else { return 0 };
     // SAFETY: passed on to the caller.
     unsafe { ask(p, 0, |pulled| c_int::from(pulled.pull.wants_fin(side))) }
+}
+
+/// Whether the closing handshake with `side` is over, so that only the end of its stream can still be waited for, which
+/// the close timeout bounds: 1 or 0; 0 also for NULL and another side.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_pull_is_closed(p: *const wsproxy, side: c_int) -> c_int {
+    let Ok(side) = one_side(side) else { return 0 };
+    // SAFETY: passed on to the caller.
+    unsafe { ask(p, 0, |pulled| c_int::from(pulled.pull.is_closed(side))) }
 }
 
 /// Tells the time, in milliseconds since any moment that does not change; once in each turn of the host's loop, before

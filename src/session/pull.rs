@@ -16,6 +16,7 @@ use super::relay::{Below, Relay};
 use super::urgency::Urgency;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
+use crate::ws::close::Close;
 use crate::ws::ending::{fault_of, Cause};
 use crate::ws::engine::Engine;
 use crate::ws::frame::{PerSide, Side};
@@ -263,7 +264,17 @@ impl Pull {
         }
     }
 
-    /// The bytes that wait for `to`, in order.
+    /// Ends the session: each side that was not sent a close frame yet is sent this one. A frame that waits goes nowhere.
+    /// Before both handshakes are over, [`Proxy::stop`](crate::Proxy::stop) does.
+    pub fn end(&mut self, closes: PerSide<Close>) -> Result<()> {
+        if self.halves.is_some() {
+            return Err(Error::state("a session that is not established has no closing handshake"));
+        }
+        self.relay.engine.end(Cause::Ended(closes));
+        Ok(())
+    }
+
+    /// The bytes that wait for `to`, in order. What is written of them is to be told before anything else is called.
     pub fn output(&self, to: Side) -> [&[u8]; 3] {
         self.relay.engine.output(to)
     }
@@ -289,6 +300,13 @@ impl Pull {
     /// Whether to close our half of the connection of `to` now: everything was written.
     pub fn wants_fin(&self, to: Side) -> bool {
         self.relay.engine.wants_fin(to)
+    }
+
+    /// Whether the closing handshake with `side` is over: both close frames have passed, or its stream has ended. Only the
+    /// end of its stream can still be waited for.
+    pub fn is_closed(&self, side: Side) -> bool {
+        let closing = self.relay.engine.outboxes.get(side).closing();
+        !closing.may_send() && !closing.may_receive() && !self.has_output(side)
     }
 
     /// Whether nothing is left to do but to close both connections; what still waits is to be written as far as it goes

@@ -363,6 +363,14 @@ int wsproxy_pull_set_code(struct wsproxy *p, int side, int code);
 
 int wsproxy_pull_set_end(struct wsproxy *p, int side, int to, int code, const char *reason, size_t reason_len);
 
+int wsproxy_pull_end(struct wsproxy *p,
+                     int client_code,
+                     const char *client_reason,
+                     size_t client_reason_len,
+                     int upstream_code,
+                     const char *upstream_reason,
+                     size_t upstream_reason_len);
+
 int wsproxy_pull_output(const struct wsproxy *p, int side, struct wsproxy_bytes *out, size_t count);
 
 int wsproxy_pull_wrote(struct wsproxy *p, int side, size_t count);
@@ -370,6 +378,8 @@ int wsproxy_pull_wrote(struct wsproxy *p, int side, size_t count);
 int wsproxy_pull_output_failed(struct wsproxy *p, int side);
 
 int wsproxy_pull_wants_fin(const struct wsproxy *p, int side);
+
+int wsproxy_pull_is_closed(const struct wsproxy *p, int side);
 
 int wsproxy_pull_tick(struct wsproxy *p, int64_t now_ms);
 
