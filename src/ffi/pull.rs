@@ -5,12 +5,12 @@
 //! payload lies in the session's buffer, which nothing touches before the verdict.
 
 use std::cell::UnsafeCell;
-use std::ffi::{c_char, c_int, c_void};
+use std::ffi::{c_char, c_int, c_void, CString};
 
 use super::constants::{close_code, code_of, one_side};
 use super::frame::{close, replace_payload, wsproxy_frame, Ends};
 use super::guard;
-use super::incoming::{bytes, text};
+use super::incoming::{bytes, c_string, text};
 use super::pull_opening::opening;
 use super::session::wsproxy;
 use crate::error::{Error, Result};
@@ -22,6 +22,8 @@ pub(super) struct Pulled {
     /// The frames that wait, as the host sees them.
     shown: PerSide<Option<UnsafeCell<wsproxy_frame>>>,
     ends: PerSide<Ends>,
+    /// Where the upstream is, as the host was told.
+    host: Option<CString>,
 }
 
 // SAFETY: the pointers in `shown` are only handed to the host, and point into `pull`, which moves with them on the heap.
@@ -38,7 +40,16 @@ pub struct wsproxy_bytes {
 
 impl Pulled {
     pub(super) fn new(pull: Pull) -> Self {
-        Pulled { pull, shown: PerSide::default(), ends: PerSide::default() }
+        Pulled { pull, shown: PerSide::default(), ends: PerSide::default(), host: None }
+    }
+
+    /// Where the upstream is that was named last.
+    pub(super) fn host(&mut self) -> Option<*const c_char> {
+        let host = c_string(&self.pull.upstream()?.host);
+        if self.host.as_ref() != Some(&host) {
+            self.host = Some(host);
+        }
+        self.host.as_ref().map(|host| host.as_ptr())
     }
 
     /// The frame from `from` that waits, as the host sees it.

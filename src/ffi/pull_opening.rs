@@ -12,7 +12,7 @@ use super::incoming::{c_bytes, c_text, switch};
 use super::pull::Pulled;
 use super::session::{wsproxy, Handover};
 use crate::error::{Error, Result};
-use crate::{Pull, Side};
+use crate::{Pull, Side, Target};
 
 /// Runs `body` with the session as an event loop drives it, which it does from now on.
 pub(super) unsafe fn opening(p: *mut wsproxy, body: impl FnOnce(&mut Pull) -> Result<()>) -> c_int {
@@ -34,8 +34,8 @@ fn with_pull(session: &wsproxy, body: impl FnOnce(&mut Pull) -> Result<()>) -> R
 /// `wsproxy_connect`.
 ///
 /// The client's request is what `wsproxy_set_client_head` was given before, and what `wsproxy_pull_input` brings. The
-/// host dials the upstream as soon as there is output for it (`wsproxy_pull_output`), does TLS itself, and says what
-/// comes of it: bytes, or `wsproxy_pull_input_ended`. `wsproxy_pull_is_open` tells how far the handshakes are. A client
+/// host dials the upstream (`wsproxy_pull_upstream_host`) as soon as there is output for it (`wsproxy_pull_output`),
+/// does TLS itself, and says what comes of it: bytes, or `wsproxy_pull_input_ended`. `wsproxy_pull_is_open` tells how far the handshakes are. A client
 /// that is refused gets its answer as output.
 ///
 /// All functions `wsproxy_pull_*` are called by one thread at a time, with the time told before (`wsproxy_pull_tick`).
@@ -119,8 +119,42 @@ pub unsafe extern "C" fn wsproxy_pull_connect_client(p: *mut wsproxy) -> c_int {
     }
 }
 
-/// Sets a header of this session's request to the upstream, in place of any of the same name from the client or from
-/// the configuration. Before the upstream is asked.
+/// The host of the upstream that was named last, which is to be dialled: a name, an address (IPv6 without brackets), or of
+/// a Unix socket its path, which begins with "/". NULL if none was named yet.
+///
+/// It belongs to the session and is good until another upstream is named or `wsproxy_free`.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_pull_upstream_host(p: *const wsproxy) -> *const c_char {
+    let host = |session: &wsproxy| {
+        let mut pulled = session.pulled.lock();
+        pulled.as_mut().and_then(|pulled| pulled.host())
+    };
+    // SAFETY: passed on to the caller.
+    unsafe { guard::quick(p, std::ptr::null(), host) }
+}
+
+/// Its port; 0 for a Unix socket and if none was named yet.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_pull_upstream_port(p: *const wsproxy) -> c_int {
+    // SAFETY: passed on to the caller.
+    let target = unsafe { guard::quick(p, None, |session| Some(target(session))) };
+    target.and_then(|target| target.port).map_or(0, c_int::from)
+}
+
+/// Whether TLS is to be spoken with it (`wss://`): 1 or 0.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_pull_upstream_is_secure(p: *const wsproxy) -> c_int {
+    // SAFETY: passed on to the caller.
+    let target = unsafe { guard::quick(p, None, |session| Some(target(session))) };
+    c_int::from(target.is_some_and(|target| target.secure))
+}
+
+fn target(session: &wsproxy) -> Option<Target> {
+    session.pulled.lock().as_ref().and_then(|pulled| pulled.pull.upstream().cloned())
+}
+
+/// Sets a header of this session's next request to an upstream, in place of any of the same name from the client or from
+/// the configuration. Before the verb that names the upstream.
 ///
 /// Strings are copied. CR, LF and other bytes that cannot stand in a header, and names that are the handshake's own,
 /// are refused. Returns WSPROXY_OK, WSPROXY_ERR_ARGUMENT, or WSPROXY_ERR_STATE once both handshakes are over or the
@@ -139,7 +173,7 @@ pub unsafe extern "C" fn wsproxy_pull_set_header(
     }
 }
 
-/// Adds a header to this session's request to the upstream, beside any of the same name. Else as
+/// Adds a header to this session's next request to an upstream, beside any of the same name. Else as
 /// `wsproxy_pull_set_header`.
 #[no_mangle]
 pub unsafe extern "C" fn wsproxy_pull_add_header(
@@ -155,14 +189,14 @@ pub unsafe extern "C" fn wsproxy_pull_add_header(
     }
 }
 
-/// Keeps a header of this client's from going upstream. Else as `wsproxy_pull_set_header`.
+/// Keeps a header of this client's from going upstream with the next request. Else as `wsproxy_pull_set_header`.
 #[no_mangle]
 pub unsafe extern "C" fn wsproxy_pull_remove_header(p: *mut wsproxy, name: *const c_char) -> c_int {
     // SAFETY: passed on to the caller.
     unsafe { opening(p, |pull| pull.remove_header(c_text("header name", name)?)) }
 }
 
-/// Offers a subprotocol to the upstream, in place of those of the client and of the configuration. The client is told of
+/// Offers a subprotocol with the next request, in place of those of the client and of the configuration. The client is told of
 /// the upstream's choice only if it has offered that itself (RFC 6455 section 4.2.2). Else as `wsproxy_pull_set_header`.
 #[no_mangle]
 pub unsafe extern "C" fn wsproxy_pull_add_subprotocol(
@@ -173,7 +207,7 @@ pub unsafe extern "C" fn wsproxy_pull_add_subprotocol(
     unsafe { opening(p, |pull| pull.add_subprotocol(c_text("subprotocol", name)?)) }
 }
 
-/// Asks the upstream with this Sec-WebSocket-Key, 16 bytes in base64, once; by default each has a random one. Else as
+/// Asks with this Sec-WebSocket-Key, 16 bytes in base64, the next time; by default each request has a random one. Else as
 /// `wsproxy_pull_set_header`.
 #[no_mangle]
 pub unsafe extern "C" fn wsproxy_pull_set_key(p: *mut wsproxy, key: *const c_char) -> c_int {

@@ -19,15 +19,19 @@ use crate::ws::url::Url;
 /// How long a refused client may take to read why, in milliseconds.
 const LINGER: u64 = 1000;
 
-/// What the host wants of the request that goes upstream, beyond its configuration.
+/// What the host wants of the next request that goes upstream, beyond its configuration.
 #[derive(Debug, Default)]
 pub(super) struct Wishes {
     pub(super) rules: HeaderRules,
     /// In place of the client's.
     pub(super) protocols: Vec<String>,
     pub(super) key: Option<String>,
-    /// The client's address, and whether it came over TLS.
-    pub(super) peer: Option<String>,
+}
+
+/// What the host knows of the client.
+#[derive(Debug, Default)]
+pub(super) struct Peer {
+    pub(super) address: Option<String>,
     pub(super) secure: bool,
 }
 
@@ -62,6 +66,7 @@ enum UpstreamHalf {
 #[derive(Debug)]
 pub(super) struct Halves {
     pub(super) wishes: Wishes,
+    pub(super) peer: Peer,
     client: ClientHalf,
     upstream: UpstreamHalf,
     /// The client is answered as soon as its request is good; else when the upstream is open, if `together`.
@@ -98,6 +103,7 @@ impl Halves {
     pub(super) fn new() -> Self {
         Halves {
             wishes: Wishes::default(),
+            peer: Peer::default(),
             client: ClientHalf::Idle,
             upstream: UpstreamHalf::Idle,
             answer_at_once: false,
@@ -276,24 +282,25 @@ impl Halves {
             return;
         }
         let Some(url) = self.url.take() else { return };
-        match self.wishes.key.take().map_or_else(fresh_key, Ok) {
+        let wishes = std::mem::take(&mut self.wishes);
+        match wishes.key.clone().map_or_else(fresh_key, Ok) {
             Ok(key) => {
-                self.write_request(&url, &key, means);
+                self.write_request(&url, &key, &wishes, means);
                 self.upstream = UpstreamHalf::Asked { until: means.deadline() };
             }
             Err(error) => self.turn_away(Refusal::internal(error), means),
         }
     }
 
-    fn write_request(&self, url: &Url, key: &str, means: &mut Means<'_>) {
-        let Wishes { rules, protocols, peer, secure, .. } = &self.wishes;
+    fn write_request(&self, url: &Url, key: &str, wishes: &Wishes, means: &mut Means<'_>) {
+        let Wishes { rules, protocols, .. } = wishes;
         let options = UpgradeOptions {
             rules: &means.config.headers,
             request_rules: Some(rules),
             protocols: if protocols.is_empty() { &means.config.protocols } else { protocols },
             forwarded: means.config.forwarded,
-            peer: peer.as_deref(),
-            client_secure: *secure,
+            peer: self.peer.address.as_deref(),
+            client_secure: self.peer.secure,
         };
         let request = self.request.as_ref().map(|request| {
             let request = match means.config.pass_headers {

@@ -50,4 +50,4 @@ mod urgency;
 pub use client::Client;
 pub(crate) use deadline::Deadline;
 pub use proxy::Proxy;
-pub use pull::Pull;
+pub use pull::{Pull, Target};

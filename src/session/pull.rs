@@ -10,7 +10,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::control::Control;
-use super::halves::{Halves, Means};
+use super::halves::{Halves, Means, Peer};
 use super::proxy::Outcome;
 use super::relay::{Below, Relay};
 use super::urgency::Urgency;
@@ -25,6 +25,27 @@ use crate::ws::timers::Due;
 use crate::ws::url::Url;
 use crate::ws::verdict::{Frame, Verdict};
 
+/// Where an upstream is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The name or address of the host, an IPv6 address without brackets; of a Unix socket its path.
+    pub host: String,
+    /// The port; `None` for a Unix socket.
+    pub port: Option<u16>,
+    /// Whether TLS is spoken there: `wss://`.
+    pub secure: bool,
+}
+
+impl Target {
+    fn of(url: &Url) -> Self {
+        let (host, port) = match url.unix_path() {
+            Some(path) => (path, None),
+            None => (url.host(), Some(url.port())),
+        };
+        Target { host: host.to_owned(), port, secure: url.secure() }
+    }
+}
+
 /// A session driven by pull; [`Proxy::pull`](crate::Proxy::pull) makes it.
 #[derive(Debug)]
 pub struct Pull {
@@ -34,6 +55,7 @@ pub struct Pull {
     relay: Relay,
     /// The handshakes, until both are over.
     halves: Option<Box<Halves>>,
+    target: Option<Target>,
     answer_head: Vec<u8>,
     /// Streams that have ended, behind frames that were not dealt with yet.
     ended: PerSide<Option<String>>,
@@ -56,6 +78,7 @@ impl Pull {
             outcome,
             relay,
             halves: Some(Box::new(Halves::new())),
+            target: None,
             answer_head: Vec::new(),
             ended: PerSide::default(),
             shown: PerSide::default(),
@@ -84,11 +107,15 @@ impl Pull {
         self.halves.as_ref().map_or_else(|| self.relay.deadline(), |halves| halves.deadline())
     }
 
+    /// Where the upstream is that was named last: the host is to dial it.
+    pub fn upstream(&self) -> Option<&Target> {
+        self.target.as_ref()
+    }
+
     /// Begins both handshakes: when the client's request has come ([`Pull::input`]) the upstream at `url` is asked, which
     /// the host dials as soon as there is output for it; with its answer the client is answered.
     pub fn connect(&mut self, url: &str) -> Result<()> {
-        let url = Url::parse(url)?;
-        self.begin(|halves, means| halves.connect(url, true, means))
+        self.begin_upstream(url, |halves, url, means| halves.connect(url, true, means))
     }
 
     /// Begins the client's half, or goes on with it: the client is answered as soon as its request is whole.
@@ -104,49 +131,42 @@ impl Pull {
     /// Begins the upstream's half: it is asked when the client's request has been read, if that is under way, and else
     /// at once. After a failure it may be called again, for a connection that is new.
     pub fn connect_upstream(&mut self, url: &str) -> Result<()> {
-        let url = Url::parse(url)?;
-        let ended = self.ended.upstream.take();
-        let begun = self.begin(|halves, _| halves.ask_upstream(url, false));
-        if begun.is_err() {
-            self.ended.upstream = ended;
-        }
-        begun
+        self.begin_upstream(url, |halves, url, _| halves.ask_upstream(url, false))
     }
 
     /// The same, with the client's request, of which the host has read `head`: the upstream gets what it says. The client
     /// is answered by [`Pull::connect_client`].
     pub fn connect_upstream_for(&mut self, url: &str, head: &[u8]) -> Result<()> {
-        let url = Url::parse(url)?;
-        self.begin(|halves, means| {
+        self.begin_upstream(url, |halves, url, means| {
             halves.connect(url, false, means)?;
             means.engine.give(Side::Client, head);
             Ok(())
         })
     }
 
-    /// Changes to the headers of the request that goes upstream, after those of the configuration.
+    /// Sets a header of the next request that goes upstream, after what the configuration does.
     pub fn set_header(&mut self, name: &str, value: &[u8]) -> Result<()> {
         self.opening()?.wishes.rules.set(name, value)
     }
 
-    /// Adds a header to the request that goes upstream.
+    /// Adds a header to the next request that goes upstream.
     pub fn add_header(&mut self, name: &str, value: &[u8]) -> Result<()> {
         self.opening()?.wishes.rules.add(name, value)
     }
 
-    /// Keeps a header of the client's from going upstream.
+    /// Keeps a header of the client's from going upstream with the next request.
     pub fn remove_header(&mut self, name: &str) -> Result<()> {
         self.opening()?.wishes.rules.remove(name)
     }
 
-    /// Offers this subprotocol upstream, in place of the client's.
+    /// Offers this subprotocol with the next request, in place of the client's.
     pub fn add_subprotocol(&mut self, name: &str) -> Result<()> {
         check_protocol(name)?;
         self.opening()?.wishes.protocols.push(name.to_owned());
         Ok(())
     }
 
-    /// Asks the upstream with this key, once, in place of a random one: 16 bytes in base64.
+    /// Asks the upstream the next time with this key in place of a random one: 16 bytes in base64.
     pub fn set_key(&mut self, key: &str) -> Result<()> {
         check_key(key)?;
         self.opening()?.wishes.key = Some(key.to_owned());
@@ -157,8 +177,7 @@ impl Pull {
     pub fn set_peer(&mut self, address: &str, secure: bool) -> Result<()> {
         let words = || Error::argument("the client's address is no IP address");
         let address: std::net::IpAddr = address.parse().map_err(|_| words())?;
-        let wishes = &mut self.opening()?.wishes;
-        (wishes.peer, wishes.secure) = (Some(address.to_string()), secure);
+        self.opening()?.peer = Peer { address: Some(address.to_string()), secure };
         Ok(())
     }
 
@@ -359,6 +378,23 @@ impl Pull {
         self.opening()?;
         let mut begun = Ok(());
         self.handshakes(|halves, means| begun = begin(halves, means));
+        begun
+    }
+
+    /// Begins what concerns the upstream at `url`, by a connection that is new.
+    fn begin_upstream(
+        &mut self,
+        url: &str,
+        begin: impl FnOnce(&mut Halves, Url, &mut Means<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let url = Url::parse(url)?;
+        let target = Target::of(&url);
+        let ended = self.ended.upstream.take();
+        let begun = self.begin(|halves, means| begin(halves, url, means));
+        match begun {
+            Ok(()) => self.target = Some(target),
+            Err(_) => self.ended.upstream = ended,
+        }
         begun
     }
 

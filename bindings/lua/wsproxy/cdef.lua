@@ -323,6 +323,12 @@ int wsproxy_pull_connect_upstream(struct wsproxy *p, const char *url);
 
 int wsproxy_pull_connect_client(struct wsproxy *p);
 
+const char *wsproxy_pull_upstream_host(const struct wsproxy *p);
+
+int wsproxy_pull_upstream_port(const struct wsproxy *p);
+
+int wsproxy_pull_upstream_is_secure(const struct wsproxy *p);
+
 int wsproxy_pull_set_header(struct wsproxy *p, const char *name, const char *value);
 
 int wsproxy_pull_add_header(struct wsproxy *p, const char *name, const char *value);
