@@ -1207,8 +1207,8 @@ int wsproxy_stats(const struct wsproxy *p, int side, struct wsproxy_side_stats *
  *
  * The client's request is what `wsproxy_set_client_head` was given before, and what `wsproxy_pull_input` brings. The
  * host dials the upstream (`wsproxy_pull_upstream_host`) as soon as there is output for it (`wsproxy_pull_output`),
- * does TLS itself, and says what comes of it: bytes, or `wsproxy_pull_input_ended`. `wsproxy_pull_is_open` tells how far the handshakes are. A client
- * that is refused gets its answer as output.
+ * does TLS itself, and says what comes of it: bytes, or `wsproxy_pull_input_ended`. `wsproxy_pull_is_open` tells how
+ * far the handshakes are. A client that is refused gets its answer as output.
  *
  * All functions `wsproxy_pull_*` are called by one thread at a time, with the time told before (`wsproxy_pull_tick`).
  * None of them blocks or calls a hook. `url` is borrowed for the call.
@@ -1216,8 +1216,7 @@ int wsproxy_stats(const struct wsproxy *p, int side, struct wsproxy_side_stats *
  * Returns WSPROXY_OK; WSPROXY_ERR_ARGUMENT (NULL, a URL that is none); WSPROXY_ERR_STATE (begun before, connected by
  * `wsproxy_connect` or one of its halves, or a handshake hook is set). After a failure nothing was changed.
  */
-int wsproxy_pull_connect(struct wsproxy *p,
-                         const char *url);
+int wsproxy_pull_connect(struct wsproxy *p, const char *url);
 
 /**
  * The upstream's half of `wsproxy_pull_connect`. The halves may begin in either order. If the host has given the
@@ -1240,8 +1239,8 @@ int wsproxy_pull_connect_upstream(struct wsproxy *p, const char *url);
 int wsproxy_pull_connect_client(struct wsproxy *p);
 
 /**
- * The host of the upstream that was named last, which is to be dialled: a name, an address (IPv6 without brackets), or of
- * a Unix socket its path, which begins with "/". NULL if none was named yet.
+ * The host of the upstream that was named last, which is to be dialled: a name, an address (IPv6 without brackets), or
+ * of a Unix socket its path, which begins with "/". NULL if none was named yet.
  *
  * It belongs to the session and is good until another upstream is named or `wsproxy_free`.
  */
@@ -1258,8 +1257,8 @@ int wsproxy_pull_upstream_port(const struct wsproxy *p);
 int wsproxy_pull_upstream_is_secure(const struct wsproxy *p);
 
 /**
- * Sets a header of this session's next request to an upstream, in place of any of the same name from the client or from
- * the configuration. Before the verb that names the upstream.
+ * Sets a header of this session's next request to an upstream, in place of any of the same name from the client or
+ * from the configuration. Before the verb that names the upstream.
  *
  * Strings are copied. CR, LF and other bytes that cannot stand in a header, and names that are the handshake's own,
  * are refused. Returns WSPROXY_OK, WSPROXY_ERR_ARGUMENT, or WSPROXY_ERR_STATE once both handshakes are over or the
@@ -1279,18 +1278,17 @@ int wsproxy_pull_add_header(struct wsproxy *p, const char *name, const char *val
 int wsproxy_pull_remove_header(struct wsproxy *p, const char *name);
 
 /**
- * Offers a subprotocol with the next request, in place of those of the client and of the configuration. The client is told of
- * the upstream's choice only if it has offered that itself (RFC 6455 section 4.2.2). Else as `wsproxy_pull_set_header`.
- */
-int wsproxy_pull_add_subprotocol(struct wsproxy *p,
-                                 const char *name);
-
-/**
- * Asks with this Sec-WebSocket-Key, 16 bytes in base64, the next time; by default each request has a random one. Else as
+ * Offers a subprotocol with the next request, in place of those of the client and of the configuration. The client is
+ * told of the upstream's choice only if it has offered that itself (RFC 6455 section 4.2.2). Else as
  * `wsproxy_pull_set_header`.
  */
-int wsproxy_pull_set_key(struct wsproxy *p,
-                         const char *key);
+int wsproxy_pull_add_subprotocol(struct wsproxy *p, const char *name);
+
+/**
+ * Asks with this Sec-WebSocket-Key, 16 bytes in base64, the next time; by default each request has a random one. Else
+ * as `wsproxy_pull_set_header`.
+ */
+int wsproxy_pull_set_key(struct wsproxy *p, const char *key);
 
 /**
  * Tells the client's IP address, and by 1 or 0 whether it came over TLS, for `wsproxy_config_set_forwarded`. Else as
