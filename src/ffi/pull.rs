@@ -47,8 +47,6 @@ pub struct wsproxy_turn {
     pub data: *const c_void,
     /// How many bytes that is.
     pub len: usize,
-    /// `wsproxy_pull_deadline`.
-    pub deadline: i64,
     /// 1 if there is more to be done once that is written: ask for frames and for output again.
     pub more: i32,
     /// `wsproxy_pull_wants_input` of the side.
@@ -96,7 +94,6 @@ impl Pulled {
         wsproxy_turn {
             data: taken.as_ptr().cast(),
             len: taken.len(),
-            deadline: time(self.pull.deadline()),
             more: i32::from(self.pull.has_more(to)),
             wants_input: i32::from(self.pull.wants_input(from)),
             back: i32::from(self.pull.has_output(from)),

@@ -103,6 +103,7 @@ impl Pull {
 
     /// Tells the time, in milliseconds since any fixed moment; does what is due, and what other threads have asked for.
     pub fn tick(&mut self, now: u64) {
+        let moved = now > self.now;
         self.now = self.now.max(now);
         if self.halves.is_some() {
             let stopped = self.control.urgency() >= Urgency::Stop;
@@ -114,7 +115,7 @@ impl Pull {
             });
             return;
         }
-        self.keep_time();
+        self.keep_time(moved);
     }
 
     /// When to call [`Pull::tick`] at the latest; it changes with every other call.
@@ -401,7 +402,11 @@ impl Pull {
         }
     }
 
-    fn keep_time(&mut self) {
+    /// Within the same millisecond nothing can be due that was not before.
+    fn keep_time(&mut self, moved: bool) {
+        if !moved && !self.relay.has_news() {
+            return;
+        }
         for side in Side::BOTH {
             if let Some(began) = self.shown.get_mut(side) {
                 self.relay.worked(*began, self.now);
