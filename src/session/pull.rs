@@ -79,8 +79,13 @@ impl Pull {
     }
 
     /// When to call [`Pull::tick`] at the latest; it changes with every other call.
-    pub fn deadline(&self) -> Option<u64> {
-        self.halves.as_ref().map_or_else(|| self.relay.deadline(), |halves| halves.deadline())
+    pub fn deadline(&mut self) -> Option<u64> {
+        if let Some(halves) = &self.halves {
+            return halves.deadline();
+        }
+        // What waits, or closes, only since the last tick has its deadline too.
+        self.relay.note_time(self.now, PerSide::<Below>::default());
+        self.relay.deadline()
     }
 
     /// Begins both handshakes: when the client's request has come ([`Pull::input`]) the upstream at `url` is asked, which
