@@ -1,7 +1,7 @@
 //! The event-loop face: a session whose host has the sockets and the clock, and drives it by pull. The host gives bytes,
 //! takes frames, gives verdicts and takes bytes; it may be nginx, an epoll loop or asyncio.
 //!
-//! Rules: no sockets, no threads, no clock and no callback; nothing blocks. The host tells the time by [`Pull::tick`],
+//! Rules: no sockets, no threads, no clock and no callback, a logger's neither; nothing blocks. The host tells the time by [`Pull::tick`],
 //! once in each turn of its loop, and whatever it calls after that counts as of then. A verdict may come as late as it
 //! likes: its direction waits, the other one goes on. The end of a stream counts behind the frames that came before it.
 
@@ -380,7 +380,6 @@ impl Pull {
         self.relay.engine.settle();
         self.relay.begin(self.now);
         self.control.set_open(true);
-        log::debug!("pull: both sides are open");
     }
 }
 
