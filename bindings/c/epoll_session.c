@@ -48,17 +48,20 @@ static int look_at(struct session *session, const wsproxy_frame *frame)
     return WSPROXY_FORWARD;
 }
 
-/* Every frame from this side that waits. */
-static void judge(struct side *from)
+/* Every frame from this side that waits. Returns 0 if there was none. */
+static int judge(struct side *from)
 {
     struct session *session = from->session;
     if (session->crowd->hook == HOOK_NONE && !session->crowd->print) {
         wsproxy_pull_pass(session->p, from->name);
-        return;
+        return 1; /* nobody has seen whether there was one */
     }
     const wsproxy_frame *frame = wsproxy_pull_frame(session->p, from->name);
+    if (frame == NULL)
+        return 0;
     while (frame != NULL)
         frame = wsproxy_pull_verdict(session->p, from->name, look_at(session, frame));
+    return 1;
 }
 
 /* ---- bytes --------------------------------------------------------------------------------------------------- */
@@ -90,9 +93,9 @@ static int flush(struct side *to)
 /* Frames from this side, to the other; whatever else has come of them, to this one. */
 static void deliver(struct side *from)
 {
-    do
-        judge(from); /* again after each write: some may have been left while much waited */
-    while (flush(other(from)));
+    judge(from);
+    while (flush(other(from)) && judge(from)) /* some may have been left while much waited */
+        continue;
     flush(from);
 }
 
