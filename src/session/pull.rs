@@ -1,7 +1,7 @@
 //! The event-loop face: a session whose host has the sockets and the clock, and drives it by pull. The host gives bytes,
 //! takes frames, gives verdicts and takes bytes; it may be nginx, an epoll loop or asyncio.
 //!
-//! Rules: no sockets, no threads, no clock and no callback; nothing blocks. The host tells the time by [`Pull::tick`],
+//! Rules: no sockets, no threads, no clock and no callback, a logger's neither; nothing blocks. The host tells the time by [`Pull::tick`],
 //! once in each turn of its loop, and whatever it calls after that counts as of then. A verdict may come as late as it
 //! likes: its direction waits, the other one goes on. The end of a stream counts behind the frames that came before it.
 
@@ -119,8 +119,13 @@ impl Pull {
     }
 
     /// When to call [`Pull::tick`] at the latest; it changes with every other call.
-    pub fn deadline(&self) -> Option<u64> {
-        self.halves.as_ref().map_or_else(|| self.relay.deadline(), |halves| halves.deadline())
+    pub fn deadline(&mut self) -> Option<u64> {
+        if let Some(halves) = &self.halves {
+            return halves.deadline();
+        }
+        // What waits, or closes, only since the last tick has its deadline too.
+        self.relay.note_time(self.now, PerSide::<Below>::default());
+        self.relay.deadline()
     }
 
     /// Where the upstream is that was named last: the host is to dial it.
@@ -487,7 +492,6 @@ impl Pull {
         self.relay.engine.settle();
         self.relay.begin(self.now);
         self.control.set_open(true);
-        log::debug!("pull: both sides are open");
     }
 }
 
