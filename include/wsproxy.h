@@ -749,6 +749,18 @@ int wsproxy_config_set_close_timeout(struct wsproxy_config *config, int64_t ms);
 int wsproxy_config_set_keepalive_interval(struct wsproxy_config *config, int64_t ms);
 
 /**
+ * How many bytes of frames given to `wsproxy_send` may wait for one side, at least 1, each frame with 64 besides its
+ * payload; a single frame of any size may always wait. Default: 1 MiB.
+ */
+int wsproxy_config_set_send_queue(struct wsproxy_config *config, uint64_t bytes);
+
+/**
+ * The stack of each thread that the library starts, in bytes, at least 65536. Hooks run on it under WSPROXY_SERIAL
+ * and WSPROXY_CONCURRENT, and all hooks of a server. Default: 262144.
+ */
+int wsproxy_config_set_thread_stack_size(struct wsproxy_config *config, uint64_t bytes);
+
+/**
  * Whether the client's end-to-end headers (cookies, authorization, origin ...) go upstream: 1 or 0. Default: 1. Its
  * target and subprotocols do either way.
  */
@@ -796,18 +808,6 @@ int wsproxy_config_set_http_proxy(struct wsproxy_config *config, const char *url
  * origin is allowed.
  */
 int wsproxy_config_add_origin(struct wsproxy_config *config, const char *origin);
-
-/**
- * How many bytes of frames given to `wsproxy_send` may wait for one side, at least 1, each frame with 64 besides its
- * payload; a single frame of any size may always wait. Default: 1 MiB.
- */
-int wsproxy_config_set_send_queue(struct wsproxy_config *config, uint64_t bytes);
-
-/**
- * The stack of each thread that the library starts, in bytes, at least 65536. Hooks run on it under WSPROXY_SERIAL
- * and WSPROXY_CONCURRENT, and all hooks of a server. Default: 262144.
- */
-int wsproxy_config_set_thread_stack_size(struct wsproxy_config *config, uint64_t bytes);
 
 /**
  * Whether the certificate of a `wss://` upstream, and the name in it, are verified: 1 or 0. Default: 1. With 0

@@ -6,11 +6,12 @@
 use std::path::Path;
 
 /// In the order that the header has.
-const SOURCES: [&str; 13] = [
+const SOURCES: [&str; 14] = [
     "constants",
     "library",
     "log",
     "config",
+    "config_handshake",
     "config_tls",
     "session",
     "handshake",

@@ -12,6 +12,7 @@
 #![allow(clippy::missing_safety_doc)] // The rules for pointers stand in the header's own words.
 
 mod config;
+mod config_handshake;
 mod config_tls;
 mod constants;
 mod frame;

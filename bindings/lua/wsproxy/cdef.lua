@@ -196,6 +196,10 @@ int wsproxy_config_set_close_timeout(struct wsproxy_config *config, int64_t ms);
 
 int wsproxy_config_set_keepalive_interval(struct wsproxy_config *config, int64_t ms);
 
+int wsproxy_config_set_send_queue(struct wsproxy_config *config, uint64_t bytes);
+
+int wsproxy_config_set_thread_stack_size(struct wsproxy_config *config, uint64_t bytes);
+
 int wsproxy_config_set_pass_headers(struct wsproxy_config *config, int on);
 
 int wsproxy_config_add_header(struct wsproxy_config *config, const char *name, const char *value);
@@ -211,10 +215,6 @@ int wsproxy_config_set_forwarded(struct wsproxy_config *config, int which);
 int wsproxy_config_set_http_proxy(struct wsproxy_config *config, const char *url);
 
 int wsproxy_config_add_origin(struct wsproxy_config *config, const char *origin);
-
-int wsproxy_config_set_send_queue(struct wsproxy_config *config, uint64_t bytes);
-
-int wsproxy_config_set_thread_stack_size(struct wsproxy_config *config, uint64_t bytes);
 
 int wsproxy_config_set_upstream_verify(struct wsproxy_config *config, int on);
 
