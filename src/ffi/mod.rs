@@ -27,4 +27,5 @@ mod server;
 mod serving;
 mod session;
 mod stats;
+mod turn;
 mod words;

@@ -99,7 +99,7 @@ fn no_frame(from: Side) -> Error {
 unsafe fn pulled(p: *const wsproxy, body: impl FnOnce(&mut Pulled) -> Result<()>) -> c_int {
     // SAFETY: passed on to the caller.
     unsafe {
-        guard::handle(p, |session| match &mut *session.pulled.lock() {
+        guard::brief(p, |session| match &mut *session.pulled.take() {
             Some(pulled) => body(pulled),
             None => Err(Error::state("the session is not driven by pull")),
         })
@@ -109,7 +109,7 @@ unsafe fn pulled(p: *const wsproxy, body: impl FnOnce(&mut Pulled) -> Result<()>
 /// The same for what cannot fail, once per frame; `otherwise` for NULL and for other sessions.
 unsafe fn ask<A>(p: *const wsproxy, otherwise: A, body: impl FnOnce(&mut Pulled) -> A) -> A {
     // SAFETY: passed on to the caller.
-    unsafe { guard::quick(p, otherwise, |session| session.pulled.lock().as_deref_mut().map(body)) }
+    unsafe { guard::quick(p, otherwise, |session| session.pulled.take().as_deref_mut().map(body)) }
 }
 
 /// Whether to read from `side` now: 1 or 0. While it is 0 its bytes are to stay where they are, in its socket: the other

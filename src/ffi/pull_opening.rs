@@ -17,11 +17,11 @@ use crate::{Pull, Side};
 /// Runs `body` with the session as an event loop drives it, which it does from now on.
 pub(super) unsafe fn opening(p: *mut wsproxy, body: impl FnOnce(&mut Pull) -> Result<()>) -> c_int {
     // SAFETY: passed on to the caller.
-    unsafe { guard::handle(p, |session| with_pull(session, body)) }
+    unsafe { guard::brief(p, |session| with_pull(session, body)) }
 }
 
 fn with_pull(session: &wsproxy, body: impl FnOnce(&mut Pull) -> Result<()>) -> Result<()> {
-    let mut pulled = session.pulled.lock();
+    let mut pulled = session.pulled.take();
     let pulled = match &mut *pulled {
         Some(pulled) => pulled,
         none => none.insert(Box::new(Pulled::new(session.proxy.pull()?))),
@@ -209,7 +209,7 @@ pub unsafe extern "C" fn wsproxy_pull_is_open(p: *mut wsproxy, side: c_int) -> c
     let result = unsafe {
         guard::handle(p, |session| {
             let side = one_side(side)?;
-            let pulled = session.pulled.lock();
+            let pulled = session.pulled.take();
             let pulled = pulled.as_ref().ok_or_else(|| Error::state("no handshake has begun"))?;
             open = pulled.pull.is_open(side)?;
             Ok(())
@@ -231,7 +231,7 @@ pub unsafe extern "C" fn wsproxy_pull_answer_head(
     len: *mut usize,
 ) -> *const c_void {
     let head = |session: &wsproxy| {
-        let pulled = session.pulled.lock();
+        let pulled = session.pulled.take();
         let head = pulled.as_ref().map(|pulled| pulled.pull.answer_head())?;
         (!head.is_empty() && !len.is_null()).then_some((head.as_ptr(), head.len()))
     };

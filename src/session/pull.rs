@@ -38,6 +38,8 @@ pub struct Pull {
     ended: PerSide<Option<String>>,
     /// Since when a frame is with the host.
     shown: PerSide<Option<u64>>,
+    /// Whether other threads see what has crossed.
+    counted: bool,
     now: u64,
 }
 
@@ -58,6 +60,7 @@ impl Pull {
             answer_head: Vec::new(),
             ended: PerSide::default(),
             shown: PerSide::default(),
+            counted: false,
             now: 0,
         }
     }
@@ -200,6 +203,7 @@ impl Pull {
     /// `count` bytes from `from` were read into the room.
     pub fn filled(&mut self, from: Side, count: usize) {
         self.relay.filled(from, count, self.now);
+        self.counted = false;
         self.advance();
     }
 
@@ -213,6 +217,7 @@ impl Pull {
             return Err(Error::new(ErrorKind::Again, fault_of(from.other()), words));
         }
         self.relay.give(from, bytes, self.now);
+        self.counted = false;
         self.advance();
         Ok(())
     }
@@ -237,13 +242,22 @@ impl Pull {
             self.shown.get_mut(from).get_or_insert(self.now);
             return true;
         }
-        self.relay.count();
         if !self.relay.has_left(from) {
             if let Some(how) = self.ended.get_mut(from).take() {
                 self.relay.engine.input_ended(from, &how);
+                self.counted = false;
             }
         }
+        self.count();
         false
+    }
+
+    /// Lets other threads see what has crossed, if that is more than they see.
+    fn count(&mut self) {
+        if !self.counted || self.control.urgency() != Urgency::None {
+            self.relay.count();
+            self.counted = true;
+        }
     }
 
     /// The frame from `from` that waits.
@@ -258,6 +272,7 @@ impl Pull {
                 self.relay.worked(began, self.now);
             }
             self.relay.resolve(from, verdict);
+            self.counted = false;
         }
     }
 
@@ -281,8 +296,8 @@ impl Pull {
     /// `count` bytes of [`Pull::output`] were written.
     pub fn wrote(&mut self, to: Side, count: usize) {
         self.relay.wrote(to, count);
-        if self.halves.is_none() {
-            self.relay.take_waiting_mail(to, self.now);
+        if self.halves.is_none() && self.relay.take_waiting_mail(to, self.now) {
+            self.counted = false;
         }
     }
 
@@ -333,6 +348,8 @@ impl Pull {
                 self.input_ended(side, "took no bytes"); // nothing that it still sends is worth waiting for
             }
         }
+        self.counted = false;
+        self.count();
     }
 
     fn opening(&mut self) -> Result<&mut Halves> {
