@@ -1389,6 +1389,74 @@ int wsproxy_pull_input(struct wsproxy *p, int side, const void *data, size_t len
 int wsproxy_pull_input_ended(struct wsproxy *p, int side, const char *how, size_t len);
 
 /**
+ * What is to be written to `side` now, in order: fills at most `count` parts at `out`, and returns how many; 0 if
+ * nothing waits. Three parts are always enough. What of it was written is told by `wsproxy_pull_wrote`.
+ *
+ * The bytes belong to the session, and are good until the next call with it. That next call is
+ * `wsproxy_pull_wrote`, if any of them were written or copied: other calls may put more before what is left.
+ * Returns WSPROXY_ERR_ARGUMENT for NULL and another side.
+ */
+int wsproxy_pull_output(const struct wsproxy *p, int side, struct wsproxy_bytes *out, size_t count);
+
+/**
+ * `count` bytes of the output for `side` were written, or taken over by something that will write them.
+ *
+ * Returns WSPROXY_OK; WSPROXY_ERR_ARGUMENT (NULL, another side, more than waits); WSPROXY_ERR_STATE for a session that
+ * is none of an event loop's. After a failure nothing was changed.
+ */
+int wsproxy_pull_wrote(struct wsproxy *p, int side, size_t count);
+
+/**
+ * The connection of `side` takes no more bytes: what waits for it is forgotten. What it has sent is still to be read to
+ * its end.
+ *
+ * Returns WSPROXY_OK, WSPROXY_ERR_ARGUMENT, or WSPROXY_ERR_STATE for a session that is none of an event loop's.
+ */
+int wsproxy_pull_output_failed(struct wsproxy *p, int side);
+
+/**
+ * Whether our half of the connection of `side` is to be closed now, so that it sees the end of the stream while it is
+ * still read: 1 or 0; 0 also for NULL and another side.
+ */
+int wsproxy_pull_wants_fin(const struct wsproxy *p, int side);
+
+/**
+ * Whether the closing handshake with `side` is over, so that only the end of its stream can still be waited for, which
+ * the close timeout bounds: 1 or 0; 0 also for NULL and another side.
+ */
+int wsproxy_pull_is_closed(const struct wsproxy *p, int side);
+
+/**
+ * Tells the time, in milliseconds since any moment that does not change; once in each turn of the host's loop, before
+ * its other calls. Does what is due, and what `wsproxy_stop`, `wsproxy_drain`, `wsproxy_abort` and `wsproxy_send` have
+ * asked for, on whatever thread: whoever calls those on another one wakes the loop himself. Output may wait afterwards.
+ * The first call comes before the handshakes begin, whose deadlines count from it.
+ *
+ * Returns WSPROXY_OK; WSPROXY_ERR_ARGUMENT (NULL, a negative time); WSPROXY_ERR_STATE for a session that was connected
+ * by `wsproxy_connect` or one of its halves.
+ */
+int wsproxy_pull_tick(struct wsproxy *p, int64_t now_ms);
+
+/**
+ * The time at which `wsproxy_pull_tick` is to be called at the latest; -1 if there is none, and for NULL. It changes
+ * with every other call.
+ */
+int64_t wsproxy_pull_deadline(const struct wsproxy *p);
+
+/**
+ * Whether the session is over: 1 or 0. Then the host writes what still waits as far as it goes at once, closes both
+ * connections, and frees the session. 1 also for NULL and for a session that is none of an event loop's.
+ */
+int wsproxy_pull_is_over(const struct wsproxy *p);
+
+/**
+ * How the session went, once it is over: what `wsproxy_connect` or `wsproxy_execute` would have returned;
+ * `wsproxy_error` has the words. WSPROXY_ERR_ARGUMENT for NULL; WSPROXY_ERR_STATE for a session that is none of an
+ * event loop's.
+ */
+int wsproxy_pull_result(struct wsproxy *p);
+
+/**
  * The frame from `side` that waits for its verdict, the same one until `wsproxy_pull_verdict`; NULL if none does, and
  * for NULL. To be asked when bytes of `side` were taken, when both handshakes are over, and after each write to the
  * other side.
@@ -1461,24 +1529,6 @@ int wsproxy_pull_end(struct wsproxy *p,
                      size_t upstream_reason_len);
 
 /**
- * What is to be written to `side` now, in order: fills at most `count` parts at `out`, and returns how many; 0 if
- * nothing waits. Three parts are always enough. What of it was written is told by `wsproxy_pull_wrote`.
- *
- * The bytes belong to the session, and are good until the next call with it. That next call is
- * `wsproxy_pull_wrote`, if any of them were written or copied: other calls may put more before what is left.
- * Returns WSPROXY_ERR_ARGUMENT for NULL and another side.
- */
-int wsproxy_pull_output(const struct wsproxy *p, int side, struct wsproxy_bytes *out, size_t count);
-
-/**
- * `count` bytes of the output for `side` were written, or taken over by something that will write them.
- *
- * Returns WSPROXY_OK; WSPROXY_ERR_ARGUMENT (NULL, another side, more than waits); WSPROXY_ERR_STATE for a session that
- * is none of an event loop's. After a failure nothing was changed.
- */
-int wsproxy_pull_wrote(struct wsproxy *p, int side, size_t count);
-
-/**
  * For a host to which every call is dear (a scripting language): `wsproxy_pull_tick`, `wsproxy_pull_input` and
  * `wsproxy_pull_frame` in one. NULL also if the bytes were not taken, in whatever state the session is.
  */
@@ -1498,56 +1548,6 @@ const struct wsproxy_frame *wsproxy_pull_read(struct wsproxy *p,
  * session that is none of an event loop's. Then nothing was written or taken.
  */
 int wsproxy_pull_turn(struct wsproxy *p, int side, struct wsproxy_turn *out, size_t out_size);
-
-/**
- * The connection of `side` takes no more bytes: what waits for it is forgotten. What it has sent is still to be read to
- * its end.
- *
- * Returns WSPROXY_OK, WSPROXY_ERR_ARGUMENT, or WSPROXY_ERR_STATE for a session that is none of an event loop's.
- */
-int wsproxy_pull_output_failed(struct wsproxy *p, int side);
-
-/**
- * Whether our half of the connection of `side` is to be closed now, so that it sees the end of the stream while it is
- * still read: 1 or 0; 0 also for NULL and another side.
- */
-int wsproxy_pull_wants_fin(const struct wsproxy *p, int side);
-
-/**
- * Whether the closing handshake with `side` is over, so that only the end of its stream can still be waited for, which
- * the close timeout bounds: 1 or 0; 0 also for NULL and another side.
- */
-int wsproxy_pull_is_closed(const struct wsproxy *p, int side);
-
-/**
- * Tells the time, in milliseconds since any moment that does not change; once in each turn of the host's loop, before
- * its other calls. Does what is due, and what `wsproxy_stop`, `wsproxy_drain`, `wsproxy_abort` and `wsproxy_send` have
- * asked for, on whatever thread: whoever calls those on another one wakes the loop himself. Output may wait afterwards.
- * The first call comes before the handshakes begin, whose deadlines count from it.
- *
- * Returns WSPROXY_OK; WSPROXY_ERR_ARGUMENT (NULL, a negative time); WSPROXY_ERR_STATE for a session that was connected
- * by `wsproxy_connect` or one of its halves.
- */
-int wsproxy_pull_tick(struct wsproxy *p, int64_t now_ms);
-
-/**
- * The time at which `wsproxy_pull_tick` is to be called at the latest; -1 if there is none, and for NULL. It changes
- * with every other call.
- */
-int64_t wsproxy_pull_deadline(const struct wsproxy *p);
-
-/**
- * Whether the session is over: 1 or 0. Then the host writes what still waits as far as it goes at once, closes both
- * connections, and frees the session. 1 also for NULL and for a session that is none of an event loop's.
- */
-int wsproxy_pull_is_over(const struct wsproxy *p);
-
-/**
- * How the session went, once it is over: what `wsproxy_connect` or `wsproxy_execute` would have returned;
- * `wsproxy_error` has the words. WSPROXY_ERR_ARGUMENT for NULL; WSPROXY_ERR_STATE for a session that is none of an
- * event loop's.
- */
-int wsproxy_pull_result(struct wsproxy *p);
 
 /**
  * A new server, whose sessions have the settings that `config` has now; NULL means the defaults. It listens nowhere

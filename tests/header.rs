@@ -6,7 +6,7 @@
 use std::path::Path;
 
 /// In the order that the header has.
-const SOURCES: [&str; 14] = [
+const SOURCES: [&str; 16] = [
     "constants",
     "library",
     "log",
@@ -19,6 +19,8 @@ const SOURCES: [&str; 14] = [
     "stats",
     "pull_opening",
     "pull",
+    "pull_frame",
+    "pull_turn",
     "serving",
     "server",
 ];

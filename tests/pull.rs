@@ -584,3 +584,27 @@ fn a_side_that_takes_little_by_little_is_not_given_up() {
     session.take(Side::Upstream);
     assert_eq!(session.pull.result(), Ok(()));
 }
+
+#[test]
+fn frames_that_came_with_the_upstreams_answer_go_behind_the_clients() {
+    for part in [1, 20, usize::MAX] {
+        let mut session = Session::new(Config::new());
+        session.pull.connect("ws://u").unwrap();
+        session.give(Side::Client, REQUEST.as_bytes());
+        let early = frame(Side::Upstream, 0x82, b"early");
+        let bye = frame(Side::Upstream, 0x88, b"\x03\xe8");
+        session.pull.input(Side::Upstream, &[answer(""), early, bye].concat()).unwrap();
+        session.pull.pass(Side::Upstream);
+        while session.pull.has_output(Side::Client) {
+            let waits = session.pull.output(Side::Client).concat();
+            let count = waits.len().min(part);
+            session.client.extend_from_slice(&waits[..count]);
+            session.pull.wrote(Side::Client, count);
+        }
+        assert!(session.client.starts_with(b"HTTP/1.1 101 "), "in parts of {part}");
+        let end = session.client.windows(4).position(|w| w == b"\r\n\r\n").unwrap() + 4;
+        session.client.drain(..end);
+        let expected = [(0x82, b"early".to_vec()), close(1000)];
+        assert_eq!(session.frames(Side::Client), expected, "in parts of {part}");
+    }
+}

@@ -8,13 +8,12 @@
 use std::cell::UnsafeCell;
 use std::ffi::{c_char, c_int, c_void, CString};
 
-use super::constants::{close_code, code_of, one_side, OK};
-use super::frame::{close, replace_payload, wsproxy_frame, Ends};
+use super::constants::{code_of, one_side};
+use super::frame::{wsproxy_frame, Ends};
 use super::guard;
 use super::incoming::{bytes, c_string, text};
 use super::pull_opening::opening;
 use super::session::wsproxy;
-use super::stats::{check_room, fill};
 use crate::error::{Error, Result};
 use crate::{Frame, PerSide, Pull, Side, Verdict};
 
@@ -23,9 +22,9 @@ pub(super) struct Pulled {
     pub(super) pull: Pull,
     /// The frames that wait, as the host sees them.
     shown: PerSide<Option<UnsafeCell<wsproxy_frame>>>,
-    ends: PerSide<Ends>,
+    pub(super) ends: PerSide<Ends>,
     /// The size of the room that was given and not filled yet.
-    room: PerSide<usize>,
+    pub(super) room: PerSide<usize>,
     /// Where the upstream is, as the host was told.
     host: Option<CString>,
 }
@@ -40,24 +39,6 @@ pub struct wsproxy_bytes {
     pub data: *const c_void,
     /// How many there are.
     pub len: usize,
-}
-
-/// What `wsproxy_pull_turn` tells. May grow at its end.
-#[repr(C)]
-#[derive(Debug, Clone, Copy)]
-pub struct wsproxy_turn {
-    /// What is to be written to the other side; it counts as written.
-    pub data: *const c_void,
-    /// How many bytes that is.
-    pub len: usize,
-    /// 1 if there is more to be done once that is written: ask for frames and for output again.
-    pub more: i32,
-    /// `wsproxy_pull_wants_input` of the side.
-    pub wants_input: i32,
-    /// 1 if output waits for the side itself.
-    pub back: i32,
-    /// 1 once a close frame has passed anywhere.
-    pub closing: i32,
 }
 
 impl Pulled {
@@ -81,7 +62,7 @@ impl Pulled {
     }
 
     /// The frame from `from` that waits, as the host sees it.
-    fn show(&mut self, from: Side) -> Option<*const wsproxy_frame> {
+    pub(super) fn show(&mut self, from: Side) -> Option<*const wsproxy_frame> {
         let shown = self.shown.get_mut(from);
         if !self.pull.poll(from) {
             *shown = None;
@@ -96,33 +77,19 @@ impl Pulled {
         }
     }
 
-    fn turn(&mut self, from: Side) -> wsproxy_turn {
-        let to = from.other();
-        self.pull.take_output(to);
-        let taken = self.pull.taken(to);
-        wsproxy_turn {
-            data: taken.as_ptr().cast(),
-            len: taken.len(),
-            more: i32::from(self.pull.has_more(to)),
-            wants_input: i32::from(self.pull.wants_input(from)),
-            back: i32::from(self.pull.has_output(from)),
-            closing: i32::from(self.pull.is_closing()),
-        }
-    }
-
-    fn resolve(&mut self, from: Side, verdict: Verdict) {
+    pub(super) fn resolve(&mut self, from: Side, verdict: Verdict) {
         self.forget(from);
         self.pull.resolve(from, verdict);
     }
 
     /// What was said of the frame from `from` that waits, and what the host sees of it.
-    fn forget(&mut self, from: Side) {
+    pub(super) fn forget(&mut self, from: Side) {
         *self.shown.get_mut(from) = None;
         *self.ends.get_mut(from) = Ends::default();
     }
 
     /// Changes the frame from `from` that waits, and what the host sees of it.
-    fn change(
+    pub(super) fn change(
         &mut self,
         from: Side,
         change: impl FnOnce(&mut Frame<'_>) -> Result<()>,
@@ -146,10 +113,13 @@ fn no_frame(from: Side) -> Error {
 }
 
 /// Runs `body` with the session as an event loop drives it; keeps the words of its error.
-unsafe fn pulled(p: *const wsproxy, body: impl FnOnce(&mut Pulled) -> Result<()>) -> c_int {
+pub(super) unsafe fn pulled(
+    p: *const wsproxy,
+    body: impl FnOnce(&mut Pulled) -> Result<()>,
+) -> c_int {
     // SAFETY: passed on to the caller.
     unsafe {
-        guard::handle(p, |session| match &mut *session.pulled.lock() {
+        guard::brief(p, |session| match &mut *session.pulled.take() {
             Some(pulled) => body(pulled),
             None => Err(Error::state("the session is not driven by pull")),
         })
@@ -157,9 +127,13 @@ unsafe fn pulled(p: *const wsproxy, body: impl FnOnce(&mut Pulled) -> Result<()>
 }
 
 /// The same for what cannot fail, once per frame; `otherwise` for NULL and for other sessions.
-unsafe fn ask<A>(p: *const wsproxy, otherwise: A, body: impl FnOnce(&mut Pulled) -> A) -> A {
+pub(super) unsafe fn ask<A>(
+    p: *const wsproxy,
+    otherwise: A,
+    body: impl FnOnce(&mut Pulled) -> A,
+) -> A {
     // SAFETY: passed on to the caller.
-    unsafe { guard::quick(p, otherwise, |session| session.pulled.lock().as_deref_mut().map(body)) }
+    unsafe { guard::quick(p, otherwise, |session| session.pulled.take().as_deref_mut().map(body)) }
 }
 
 /// Whether to read from `side` now: 1 or 0. While it is 0 its bytes are to stay where they are, in its socket: the other
@@ -276,164 +250,6 @@ pub unsafe extern "C" fn wsproxy_pull_input_ended(
     }
 }
 
-/// The frame from `side` that waits for its verdict, the same one until `wsproxy_pull_verdict`; NULL if none does, and
-/// for NULL. To be asked when bytes of `side` were taken, when both handshakes are over, and after each write to the
-/// other side.
-///
-/// The struct is good until the frame's verdict, which may come at any time: meanwhile nothing is read from `side`, and
-/// the other direction goes on.
-#[no_mangle]
-pub unsafe extern "C" fn wsproxy_pull_frame(p: *mut wsproxy, side: c_int) -> *const wsproxy_frame {
-    let none = std::ptr::null();
-    let Ok(side) = one_side(side) else { return none };
-    // SAFETY: passed on to the caller.
-    unsafe { ask(p, none, |pulled| pulled.show(side).unwrap_or(none)) }
-}
-
-/// Carries out the verdict on the frame from `side` that waits: WSPROXY_FORWARD, WSPROXY_DROP or WSPROXY_END; any other
-/// number is a failed hook, and both sides get close 1011. Returns the next frame that waits, as `wsproxy_pull_frame`.
-/// If none waits (any more) nothing happens.
-///
-///     for (f = wsproxy_pull_frame(p, side); f != NULL; f = wsproxy_pull_verdict(p, side, WSPROXY_FORWARD))
-///         look_at(f);
-#[no_mangle]
-pub unsafe extern "C" fn wsproxy_pull_verdict(
-    p: *mut wsproxy,
-    side: c_int,
-    verdict: c_int,
-) -> *const wsproxy_frame {
-    let none = std::ptr::null();
-    let Ok(side) = one_side(side) else { return none };
-    // SAFETY: passed on to the caller.
-    unsafe {
-        ask(p, none, |pulled| {
-            let ends = std::mem::take(pulled.ends.get_mut(side));
-            pulled.resolve(side, ends.verdict(verdict));
-            pulled.show(side).unwrap_or(none)
-        })
-    }
-}
-
-/// The verdict on the frame from `side` that waits is that the hook has failed: both sides get close 1011, and
-/// `wsproxy_pull_result` is WSPROXY_ERR_HOOK with these words.
-///
-/// `why` is copied: UTF-8, NULL if `len` is 0. Returns WSPROXY_OK, WSPROXY_ERR_ARGUMENT, or WSPROXY_ERR_STATE (no frame
-/// waits, or the session is none of an event loop's). After a failure nothing was changed.
-#[no_mangle]
-pub unsafe extern "C" fn wsproxy_pull_fail(
-    p: *mut wsproxy,
-    side: c_int,
-    why: *const c_char,
-    len: usize,
-) -> c_int {
-    // SAFETY: passed on to the caller.
-    unsafe {
-        pulled(p, |pulled| {
-            let (side, why) = (one_side(side)?, text("reason", why, len)?);
-            pulled.change(side, |_| Ok(()))?;
-            pulled.resolve(side, Verdict::Failed(why.to_owned()));
-            Ok(())
-        })
-    }
-}
-
-/// Forwards every frame from `side` unseen, as far as `wsproxy_pull_frame` would show them.
-///
-/// Returns WSPROXY_OK, WSPROXY_ERR_ARGUMENT (NULL, another side), or WSPROXY_ERR_STATE for a session that is none of an
-/// event loop's.
-#[no_mangle]
-pub unsafe extern "C" fn wsproxy_pull_pass(p: *mut wsproxy, side: c_int) -> c_int {
-    // SAFETY: passed on to the caller.
-    unsafe {
-        pulled(p, |pulled| {
-            let side = one_side(side)?;
-            pulled.forget(side);
-            pulled.pull.pass(side);
-            Ok(())
-        })
-    }
-}
-
-/// Replaces the payload of the frame from `side` that waits; on a close frame its reason. Its struct then tells the new
-/// one.
-///
-/// Pointers and results are those of `wsproxy_frame_set_payload`; WSPROXY_ERR_STATE if no frame waits.
-#[no_mangle]
-pub unsafe extern "C" fn wsproxy_pull_set_payload(
-    p: *mut wsproxy,
-    side: c_int,
-    data: *const c_void,
-    len: usize,
-) -> c_int {
-    // SAFETY: passed on to the caller.
-    unsafe {
-        pulled(p, |pulled| {
-            pulled.change(one_side(side)?, |frame| replace_payload(frame, data, len))
-        })
-    }
-}
-
-/// Replaces the code of the close frame from `side` that waits. Results are those of `wsproxy_frame_set_code`;
-/// WSPROXY_ERR_STATE if no frame waits.
-#[no_mangle]
-pub unsafe extern "C" fn wsproxy_pull_set_code(p: *mut wsproxy, side: c_int, code: c_int) -> c_int {
-    // SAFETY: passed on to the caller.
-    unsafe {
-        pulled(p, |pulled| {
-            let code = close_code(code)?;
-            pulled.change(one_side(side)?, |frame| frame.set_code(code))
-        })
-    }
-}
-
-/// Says what WSPROXY_END, as verdict on the frame from `side` that waits, sends to `to` (or WSPROXY_BOTH); without it,
-/// 1000 goes to both. Pointers and results are those of `wsproxy_frame_set_end`; WSPROXY_ERR_STATE if no frame waits.
-#[no_mangle]
-pub unsafe extern "C" fn wsproxy_pull_set_end(
-    p: *mut wsproxy,
-    side: c_int,
-    to: c_int,
-    code: c_int,
-    reason: *const c_char,
-    reason_len: usize,
-) -> c_int {
-    // SAFETY: passed on to the caller.
-    unsafe {
-        pulled(p, |pulled| {
-            let (side, reason) = (one_side(side)?, text("close reason", reason, reason_len)?);
-            pulled.change(side, |_| Ok(()))?;
-            pulled.ends.get_mut(side).set(to, code, reason)
-        })
-    }
-}
-
-/// Ends the session, whatever waits: each side that was not sent a close frame yet is sent one, and a frame that waits
-/// for its verdict goes nowhere. Once both handshakes are over; before, `wsproxy_stop` does.
-///
-/// Codes and reasons are those of `wsproxy_stop`, copied. Returns WSPROXY_OK, WSPROXY_ERR_ARGUMENT, or
-/// WSPROXY_ERR_STATE (not established, or none of an event loop's). After a failure nothing was changed.
-#[no_mangle]
-pub unsafe extern "C" fn wsproxy_pull_end(
-    p: *mut wsproxy,
-    client_code: c_int,
-    client_reason: *const c_char,
-    client_reason_len: usize,
-    upstream_code: c_int,
-    upstream_reason: *const c_char,
-    upstream_reason_len: usize,
-) -> c_int {
-    // SAFETY: passed on to the caller.
-    unsafe {
-        pulled(p, |pulled| {
-            let client =
-                close(client_code, text("close reason", client_reason, client_reason_len)?)?;
-            let upstream =
-                close(upstream_code, text("close reason", upstream_reason, upstream_reason_len)?)?;
-            pulled.pull.end(PerSide { client, upstream })
-        })
-    }
-}
-
 /// What is to be written to `side` now, in order: fills at most `count` parts at `out`, and returns how many; 0 if
 /// nothing waits. Three parts are always enough. What of it was written is told by `wsproxy_pull_wrote`.
 ///
@@ -483,66 +299,6 @@ pub unsafe extern "C" fn wsproxy_pull_wrote(p: *mut wsproxy, side: c_int, count:
             }
             pulled.pull.wrote(side, count);
             Ok(())
-        })
-    }
-}
-
-/// For a host to which every call is dear (a scripting language): `wsproxy_pull_tick`, `wsproxy_pull_input` and
-/// `wsproxy_pull_frame` in one. NULL also if the bytes were not taken, in whatever state the session is.
-#[no_mangle]
-pub unsafe extern "C" fn wsproxy_pull_read(
-    p: *mut wsproxy,
-    side: c_int,
-    data: *const c_void,
-    len: usize,
-    now_ms: i64,
-) -> *const wsproxy_frame {
-    let none = std::ptr::null();
-    // SAFETY: passed on to the caller.
-    let (Ok(side), Ok(data)) = (one_side(side), unsafe { bytes("input", data, len) }) else {
-        return none;
-    };
-    // SAFETY: passed on to the caller.
-    unsafe {
-        ask(p, none, |pulled| {
-            pulled.pull.tick(u64::try_from(now_ms).unwrap_or_default());
-            *pulled.room.get_mut(side) = 0;
-            if pulled.pull.input(side, data).is_err() {
-                return none;
-            }
-            pulled.show(side).unwrap_or(none)
-        })
-    }
-}
-
-/// For the same: what is to be done when the frames that came from `side` have their verdicts. Takes what waits for the
-/// other side out of the session, as written (`wsproxy_pull_output`, `wsproxy_pull_wrote`), for a host that copies it
-/// and writes it before it reads on; and says how the session stands.
-///
-/// `out` is filled, up to `out_size`, which is `sizeof *out`; what of it points into the session is good until the next
-/// call with it. Returns WSPROXY_OK; WSPROXY_ERR_ARGUMENT for NULL, another side and size 0; WSPROXY_ERR_STATE for a
-/// session that is none of an event loop's. Then nothing was written or taken.
-#[no_mangle]
-pub unsafe extern "C" fn wsproxy_pull_turn(
-    p: *mut wsproxy,
-    side: c_int,
-    out: *mut wsproxy_turn,
-    out_size: usize,
-) -> c_int {
-    let check = || {
-        check_room(out.cast(), out_size)?;
-        one_side(side)
-    };
-    let side = match check() {
-        Ok(side) => side,
-        Err(error) => return code_of(&error),
-    };
-    // SAFETY: passed on to the caller; `out` has room for `out_size` bytes.
-    unsafe {
-        let state = code_of(&Error::state(""));
-        ask(p, state, |pulled| {
-            fill(out.cast(), out_size, &pulled.turn(side));
-            OK
         })
     }
 }

@@ -17,11 +17,11 @@ use crate::{Pull, Side, Target};
 /// Runs `body` with the session as an event loop drives it, which it does from now on.
 pub(super) unsafe fn opening(p: *mut wsproxy, body: impl FnOnce(&mut Pull) -> Result<()>) -> c_int {
     // SAFETY: passed on to the caller.
-    unsafe { guard::handle(p, |session| with_pull(session, body)) }
+    unsafe { guard::brief(p, |session| with_pull(session, body)) }
 }
 
 fn with_pull(session: &wsproxy, body: impl FnOnce(&mut Pull) -> Result<()>) -> Result<()> {
-    let mut pulled = session.pulled.lock();
+    let mut pulled = session.pulled.take();
     let pulled = match &mut *pulled {
         Some(pulled) => pulled,
         none => none.insert(Box::new(Pulled::new(session.proxy.pull()?))),
@@ -126,7 +126,7 @@ pub unsafe extern "C" fn wsproxy_pull_connect_client(p: *mut wsproxy) -> c_int {
 #[no_mangle]
 pub unsafe extern "C" fn wsproxy_pull_upstream_host(p: *const wsproxy) -> *const c_char {
     let host = |session: &wsproxy| {
-        let mut pulled = session.pulled.lock();
+        let mut pulled = session.pulled.take();
         pulled.as_mut().and_then(|pulled| pulled.host())
     };
     // SAFETY: passed on to the caller.
@@ -150,7 +150,7 @@ pub unsafe extern "C" fn wsproxy_pull_upstream_is_secure(p: *const wsproxy) -> c
 }
 
 fn target(session: &wsproxy) -> Option<Target> {
-    session.pulled.lock().as_ref().and_then(|pulled| pulled.pull.upstream().cloned())
+    session.pulled.take().as_ref().and_then(|pulled| pulled.pull.upstream().cloned())
 }
 
 /// Sets a header of this session's next request to an upstream, in place of any of the same name from the client or
@@ -244,7 +244,7 @@ pub unsafe extern "C" fn wsproxy_pull_is_open(p: *mut wsproxy, side: c_int) -> c
     let result = unsafe {
         guard::handle(p, |session| {
             let side = one_side(side)?;
-            let pulled = session.pulled.lock();
+            let pulled = session.pulled.take();
             let pulled = pulled.as_ref().ok_or_else(|| Error::state("no handshake has begun"))?;
             open = pulled.pull.is_open(side)?;
             Ok(())
@@ -266,7 +266,7 @@ pub unsafe extern "C" fn wsproxy_pull_answer_head(
     len: *mut usize,
 ) -> *const c_void {
     let head = |session: &wsproxy| {
-        let pulled = session.pulled.lock();
+        let pulled = session.pulled.take();
         let head = pulled.as_ref().map(|pulled| pulled.pull.answer_head())?;
         (!head.is_empty() && !len.is_null()).then_some((head.as_ptr(), head.len()))
     };

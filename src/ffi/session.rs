@@ -17,6 +17,7 @@ use super::guard::{self, Handle};
 use super::handshake::{wsproxy_on_handshake, HandshakeHook};
 use super::incoming::{bytes, c_string, c_text, text};
 use super::pull::Pulled;
+use super::turn::Turn;
 use super::words::Words;
 use crate::error::{Error, Result};
 use crate::{Admission, Client, Config, Handshake, Proxy, Stats};
@@ -29,7 +30,7 @@ pub struct wsproxy {
     pub(super) proxy: Arc<Proxy>,
     pub(super) words: Words,
     /// The session as an event loop drives it, once it does.
-    pub(super) pulled: Mutex<Option<Box<Pulled>>>,
+    pub(super) pulled: Turn<Option<Box<Pulled>>>,
     preparation: Mutex<Preparation>,
     userdata: AtomicPtr<c_void>,
     subprotocol: OnceLock<CString>,
@@ -69,7 +70,7 @@ impl wsproxy {
         wsproxy {
             proxy,
             words: Words::default(),
-            pulled: Mutex::default(),
+            pulled: Turn::default(),
             preparation: Mutex::new(preparation),
             userdata: AtomicPtr::default(),
             subprotocol: OnceLock::new(),
@@ -120,7 +121,7 @@ impl wsproxy {
 
     /// What has crossed.
     pub(super) fn stats(&self) -> Stats {
-        let pulled = self.pulled.lock();
+        let pulled = self.pulled.take();
         pulled.as_ref().map_or_else(|| self.proxy.stats(), |pulled| pulled.pull.stats())
     }
 

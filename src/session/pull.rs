@@ -316,6 +316,7 @@ impl Pull {
                 self.input_ended(side, "took no bytes"); // nothing that it still sends is worth waiting for
             }
         }
+        self.relay.count();
     }
 }
 

@@ -1,8 +1,9 @@
 //! Both ways of an established session with one owner, driven by pull: give bytes, take frames, give verdicts,
 //! take bytes. The caller's-thread driver and event-loop hosts stand on this; the threaded session takes it apart.
 //!
-//! Rules: bytes for a side leave in this order: what its batch has begun, else what its outbox has begun; then the
-//! batch, then the outbox. A side is read only while nothing waits for the other, so that memory stays bounded.
+//! Rules: bytes for a side leave in this order: what its batch has begun, else its handshake or what its outbox has
+//! begun; then the batch, then the outbox. A side is read only while nothing waits for the other, so that memory stays
+//! bounded.
 
 use std::ops::Range;
 
@@ -213,7 +214,7 @@ impl Engine {
     pub fn output(&self, to: Side) -> [&[u8]; 3] {
         let [run, tail] = self.directions.get(to.other()).ready();
         let pending = self.outboxes.get(to).pending();
-        match self.outboxes.get(to).is_mid_write() {
+        match self.outboxes.get(to).leads() {
             true => [pending, run, tail],
             false => [run, tail, pending],
         }
@@ -224,7 +225,7 @@ impl Engine {
         let outbox = self.outboxes.get_mut(to);
         let direction = self.directions.get_mut(to.other());
         let ready: usize = direction.ready().iter().map(|part| part.len()).sum();
-        let (of_pending, of_ready) = match outbox.is_mid_write() {
+        let (of_pending, of_ready) = match outbox.leads() {
             true => {
                 (count.min(outbox.pending().len()), count.saturating_sub(outbox.pending().len()))
             }
@@ -240,7 +241,7 @@ impl Engine {
         if outbox.pending().is_empty() {
             return direction.take_ready(copy);
         }
-        let pending_first = outbox.is_mid_write();
+        let pending_first = outbox.leads();
         let (pending, ready) = (outbox.take_pending(), direction.ready().concat());
         let [first, last] = match pending_first {
             true => [&pending, &ready],
@@ -283,7 +284,7 @@ impl Engine {
     /// Queues a close frame behind everything that is ready.
     fn push_close(&mut self, to: Side, close: &Close) {
         let (outbox, direction) = (self.outboxes.get_mut(to), self.directions.get_mut(to.other()));
-        if outbox.is_mid_write() && outbox.closing().may_send() {
+        if outbox.leads() && outbox.closing().may_send() {
             let ready = direction.ready().concat();
             outbox.push_raw(&ready);
             direction.wrote(ready.len());

@@ -364,6 +364,24 @@ int wsproxy_pull_input(struct wsproxy *p, int side, const void *data, size_t len
 
 int wsproxy_pull_input_ended(struct wsproxy *p, int side, const char *how, size_t len);
 
+int wsproxy_pull_output(const struct wsproxy *p, int side, struct wsproxy_bytes *out, size_t count);
+
+int wsproxy_pull_wrote(struct wsproxy *p, int side, size_t count);
+
+int wsproxy_pull_output_failed(struct wsproxy *p, int side);
+
+int wsproxy_pull_wants_fin(const struct wsproxy *p, int side);
+
+int wsproxy_pull_is_closed(const struct wsproxy *p, int side);
+
+int wsproxy_pull_tick(struct wsproxy *p, int64_t now_ms);
+
+int64_t wsproxy_pull_deadline(const struct wsproxy *p);
+
+int wsproxy_pull_is_over(const struct wsproxy *p);
+
+int wsproxy_pull_result(struct wsproxy *p);
+
 const struct wsproxy_frame *wsproxy_pull_frame(struct wsproxy *p, int side);
 
 const struct wsproxy_frame *wsproxy_pull_verdict(struct wsproxy *p, int side, int verdict);
@@ -386,10 +404,6 @@ int wsproxy_pull_end(struct wsproxy *p,
                      const char *upstream_reason,
                      size_t upstream_reason_len);
 
-int wsproxy_pull_output(const struct wsproxy *p, int side, struct wsproxy_bytes *out, size_t count);
-
-int wsproxy_pull_wrote(struct wsproxy *p, int side, size_t count);
-
 const struct wsproxy_frame *wsproxy_pull_read(struct wsproxy *p,
                                               int side,
                                               const void *data,
@@ -397,20 +411,6 @@ const struct wsproxy_frame *wsproxy_pull_read(struct wsproxy *p,
                                               int64_t now_ms);
 
 int wsproxy_pull_turn(struct wsproxy *p, int side, struct wsproxy_turn *out, size_t out_size);
-
-int wsproxy_pull_output_failed(struct wsproxy *p, int side);
-
-int wsproxy_pull_wants_fin(const struct wsproxy *p, int side);
-
-int wsproxy_pull_is_closed(const struct wsproxy *p, int side);
-
-int wsproxy_pull_tick(struct wsproxy *p, int64_t now_ms);
-
-int64_t wsproxy_pull_deadline(const struct wsproxy *p);
-
-int wsproxy_pull_is_over(const struct wsproxy *p);
-
-int wsproxy_pull_result(struct wsproxy *p);
 
 struct wsproxy_server *wsproxy_server_new(const struct wsproxy_config *config);
 
