@@ -17,7 +17,8 @@ pub struct Conf {
     /// More for the blocks `http` and `server`.
     pub http: String,
     pub server: String,
-    /// Lua that runs in each worker before the first request.
+    /// Lua that runs before the workers start, and in each worker before the first request.
+    pub init: String,
     pub init_worker: String,
     /// `listen … ssl` besides.
     pub tls: Option<Identity>,
@@ -32,6 +33,7 @@ impl Default for Conf {
             content: none(),
             http: none(),
             server: none(),
+            init: none(),
             init_worker: none(),
             tls: None,
         }
@@ -89,6 +91,7 @@ events {{ worker_connections 512; }}
 {temporary}    lua_package_path \"{}\";
     init_by_lua_block {{
 {REPORT}
+{}
     }}
     init_worker_by_lua_block {{ {} }}
     {}
@@ -96,6 +99,7 @@ events {{ worker_connections 512; }}
         listen {} reuseport;
 ",
             package_path(),
+            self.init,
             self.init_worker,
             self.http,
             plain

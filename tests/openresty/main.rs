@@ -20,3 +20,5 @@ mod stream;
 mod support;
 
 mod modules;
+mod on_frame;
+mod yielding;
