@@ -87,7 +87,7 @@ events {{ worker_connections 512; }}
             .concat();
         format!(
             "http {{
-    access_log off;
+    access_log off; keepalive_timeout 0;
 {temporary}    lua_package_path \"{}\";
     init_by_lua_block {{
 {REPORT}

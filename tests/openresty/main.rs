@@ -19,6 +19,9 @@ mod stream;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod client_handshake;
+mod connecting;
 mod modules;
 mod on_frame;
+mod upstream_request;
 mod yielding;
