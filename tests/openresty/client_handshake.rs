@@ -103,7 +103,8 @@ fn a_good_client_is_answered_with_101() {
     assert_eq!((value("Upgrade"), value("Connection")), ("websocket".into(), "upgrade".into()));
     let accept = header(&head, "Sec-WebSocket-Accept").unwrap();
     assert_eq!(accept, derive_accept_key(KEY.as_bytes()));
-    for absent in ["Content-Type", "Content-Length", "Transfer-Encoding", "Sec-WebSocket-Protocol"] {
+    for absent in ["Content-Type", "Content-Length", "Transfer-Encoding", "Sec-WebSocket-Protocol"]
+    {
         assert_eq!(header(&head, absent), None, "{head}");
     }
     close(&mut client, &mut upstream);

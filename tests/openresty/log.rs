@@ -40,7 +40,8 @@ pub fn entries(log: &str) -> Vec<Entry> {
 /// `2026/01/31 12:00:00 [info] 17#17: *1 what happened`
 fn opening(line: &str) -> Option<Entry> {
     let (date, rest) = line.split_once(" [")?;
-    let is_date = date.len() == 19 && date.bytes().all(|b| b.is_ascii_digit() || b"/: ".contains(&b));
+    let is_date =
+        date.len() == 19 && date.bytes().all(|b| b.is_ascii_digit() || b"/: ".contains(&b));
     let (level, rest) = rest.split_once("] ")?;
     let (_, text) = rest.split_once(": ")?;
     is_date.then(|| Entry { level: level.to_owned(), text: text.to_owned() })

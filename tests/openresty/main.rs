@@ -21,7 +21,13 @@ mod support;
 
 mod client_handshake;
 mod connecting;
+mod debugging;
+mod ending;
+mod forwarding;
+mod limits;
 mod modules;
 mod on_frame;
+mod receive_timeout;
+mod upstream_errors;
 mod upstream_request;
 mod yielding;

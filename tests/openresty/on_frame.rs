@@ -57,7 +57,10 @@ fn it_is_called_once_for_every_frame_with_all_that_it_has_to_know() {
         r#""client" "close" "so long" true 4321"#.to_owned(),
         r#""upstream" "close" "" true nil"#.to_owned(),
     ];
-    assert_eq!(scene.nginx.reports("frame"), [&data("client")[..], &data("upstream"), &closes].concat());
+    assert_eq!(
+        scene.nginx.reports("frame"),
+        [&data("client")[..], &data("upstream"), &closes].concat()
+    );
     assert_eq!(scene.nginx.reports("called"), [r#""function" 5 "content""#; 16]);
     scene.ends_well();
 }

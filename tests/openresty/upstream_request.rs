@@ -85,7 +85,8 @@ fn the_origin_is_sent() {
 
 #[test]
 fn headers_are_sent_as_they_are_and_in_order() {
-    let (head, _) = asked_with("{ headers = { 'X-b: 1', 'x-A:  2', 'X-b: 3', 'Cookie: c=d; e=f' } }");
+    let (head, _) =
+        asked_with("{ headers = { 'X-b: 1', 'x-A:  2', 'X-b: 3', 'Cookie: c=d; e=f' } }");
     assert_eq!(values(&head, "X-B"), ["1", "3"]);
     assert!(head.contains("\r\nX-b: 1\r\n"), "{head}");
     assert!(head.contains("\r\nCookie: c=d; e=f\r\n"), "{head}");
@@ -127,7 +128,8 @@ fn an_upstream_may_listen_on_a_unix_socket() {
         let socket = folder.path().join("socket");
         let listener = UnixListener::bind(&socket).unwrap();
         let url = format!("ws://unix:{}:{path}", socket.display());
-        let nginx = Nginx::running(&handler("", "{ headers = { 'X-One: 1' } }").replace("@URL@", &url));
+        let nginx =
+            Nginx::running(&handler("", "{ headers = { 'X-One: 1' } }").replace("@URL@", &url));
         let mut client = super::support::http::connect(nginx.addr);
         client.write_all(request("/", "").as_bytes()).unwrap();
         let (mut stream, _) = listener.accept().unwrap();

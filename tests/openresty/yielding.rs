@@ -109,7 +109,8 @@ fn each_frame_is_shown_once_and_in_order_whoever_sleeps() {
     );
     let all = 1..=300;
     for peer in [&mut client, &mut upstream] {
-        let frames = all.clone().map(|number| peer.frame(true, BINARY, number.to_string().as_bytes()));
+        let frames =
+            all.clone().map(|number| peer.frame(true, BINARY, number.to_string().as_bytes()));
         let frames = frames.collect::<Vec<_>>().concat();
         peer.send_bytes(&frames);
     }
