@@ -103,9 +103,9 @@ impl Nginx {
         self.reports(name)
     }
 
-    /// Asks for `target` and gives back status and body.
+    /// Asks for `target` and gives back status and body, which HTTP/1.0 has in one piece.
     pub fn get(&self, target: &str) -> (u16, String) {
-        let request = format!("GET {target} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+        let request = format!("GET {target} HTTP/1.0\r\nHost: h\r\n\r\n");
         let answer = ask(self.addr, request.as_bytes());
         let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
         (status(&answer), body.to_owned())
