@@ -60,7 +60,7 @@ target/c/proxy: bindings/c/proxy.c bindings/c/flags.h include/wsproxy.h Makefile
 demo: examples ## show frames as they cross the C host
 	$(CARGO) run --quiet --locked --example demo
 
-test: setup-test ## run every test: Rust, C, valgrind, Python, HAProxy, a browser, installation, demo
+test: setup-test ## run every test: Rust, C, valgrind, Python, nginx, HAProxy, a browser, installation, demo
 	@echo "== building the C host"
 	@$(MAKE) --no-print-directory examples
 	@echo "== the demo"

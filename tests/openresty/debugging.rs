@@ -136,7 +136,7 @@ fn a_long_payload_is_cut_at_24_bytes() {
         for len in [24, 25, 3000] {
             let payload = "0123456789".repeat(300);
             client.send_text(&payload[..len]);
-            upstream.expect(true, TEXT, payload[..len].as_bytes());
+            upstream.expect(true, TEXT, &payload.as_bytes()[..len]);
         }
     });
     let payloads: Vec<&str> = blocks(&said)[..3].iter().map(|block| block[3]).collect();

@@ -1,7 +1,7 @@
 //! How sessions end: what `execute` returns, and what is in the log.
 
 use super::conf::Conf;
-use super::scene::{close, handler, session, Scene};
+use super::scene::{close, handler, session, Scene, ROLES};
 use super::support::peer::{Peer, CLOSE, PING};
 use super::support::wait_until;
 
@@ -18,10 +18,8 @@ fn closes_cross_with_code_and_reason_and_are_logged() {
         (3000, "x"),
         (4999, "y"),
     ] {
-        for from_client in [true, false] {
-            let (client, upstream) = scene.meet();
-            let (mut one, mut other) =
-                if from_client { (client, upstream) } else { (upstream, client) };
+        for role in ROLES {
+            let (mut one, mut other) = scene.meet_from(role);
             one.send_close(code, reason);
             assert_eq!(other.hear_close(), (Some(code), reason.to_owned()));
             other.send_close(1000, "answer");
@@ -116,14 +114,14 @@ fn what_was_on_its_way_before_an_end_arrives() {
 
 #[test]
 fn a_peer_that_breaks_the_protocol_is_an_error_with_its_role() {
-    for role in ["client", "upstream"] {
-        let (scene, mut client, mut upstream) = session("");
-        let offender = if role == "client" { &mut client } else { &mut upstream };
+    for role in ROLES {
+        let scene = Scene::new("");
+        let (mut offender, other) = scene.meet_from(role);
         let mut frame = offender.frame(true, 1, b"x");
         frame[0] |= 0x40; // RSV1, which nobody negotiated
         offender.send_bytes(&frame);
-        drain(offender);
-        drop((client, upstream));
+        drain(&mut offender);
+        drop((offender, other));
         let report = scene.nginx.report("execute");
         let words = report.strip_prefix("nil \"").and_then(|rest| rest.strip_suffix('"'));
         let words = words.unwrap_or_else(|| panic!("{report}")).to_owned();
@@ -140,10 +138,9 @@ fn is_logged(scene: &Scene, begin: &str) {
 
 #[test]
 fn a_frame_that_cannot_be_forwarded_is_logged_with_its_role() {
-    for role in ["client", "upstream"] {
-        let (scene, mut client, mut upstream) =
-            session("on_frame = function(_, _, _, payload) return payload:rep(126) end");
-        let from = if role == "client" { &mut client } else { &mut upstream };
+    for role in ROLES {
+        let scene = Scene::new("on_frame = function(_, _, _, payload) return payload:rep(126) end");
+        let (mut from, _other) = scene.meet_from(role);
         from.send(true, PING, b"x"); // and no control frame has room for so much (RFC 6455 section 5.5)
         is_logged(&scene, &format!("failed forwarding a frame from {role}: "));
     }
@@ -152,9 +149,8 @@ fn a_frame_that_cannot_be_forwarded_is_logged_with_its_role() {
 #[test]
 fn a_close_that_cannot_be_sent_is_logged_with_the_role_of_its_receiver() {
     for (from, to) in [("client", "upstream"), ("upstream", "client")] {
-        let (scene, mut client, mut upstream) =
-            session("on_frame = function(_, _, _, payload) return payload:rep(124) end");
-        let closing = if from == "client" { &mut client } else { &mut upstream };
+        let scene = Scene::new("on_frame = function(_, _, _, payload) return payload:rep(124) end");
+        let (mut closing, _other) = scene.meet_from(from);
         closing.send_close(1000, "x");
         is_logged(&scene, &format!("failed sending close frame to {to}: "));
     }

@@ -1,20 +1,7 @@
 //! What passes as it came: fragments, control frames, sizes.
 
-use super::scene::{close, session};
+use super::scene::{both_ways, close, session, HOOKS};
 use super::support::peer::{Peer, BINARY, CONTINUATION, PING, PONG, TEXT};
-
-/// The same in both directions of a session with these options.
-fn both_ways(options: &str, talk: impl Fn(&mut Peer, &mut Peer)) {
-    let (scene, mut client, mut upstream) = session(options);
-    talk(&mut client, &mut upstream);
-    talk(&mut upstream, &mut client);
-    close(&mut client, &mut upstream);
-    drop((client, upstream));
-    scene.ends_well();
-}
-
-/// With a callback, and without one.
-const HOOKS: [&str; 2] = ["", "on_frame = function(_, _, _, payload) return payload end,"];
 
 #[test]
 fn fragments_are_forwarded_at_once_one_by_one() {

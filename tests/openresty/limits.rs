@@ -2,19 +2,14 @@
 
 use std::net::Shutdown;
 
-use super::scene::{close, Scene};
+use super::scene::{close, Scene, ROLES};
 use super::support::peer::{Peer, BINARY, CONTINUATION, PING, PONG, TEXT};
-
-const ROLES: [&str; 2] = ["client", "upstream"];
 
 /// A session with these options for one role: that one's end, and the other.
 fn limited(role: &str, options: &str) -> (Scene, Peer, Peer) {
     let scene = Scene::new(&options.replace("ROLE", role));
-    let (client, upstream) = scene.meet();
-    match role {
-        "client" => (scene, client, upstream),
-        _ => (scene, upstream, client),
-    }
+    let (one, other) = scene.meet_from(role);
+    (scene, one, other)
 }
 
 /// The session ends because the role has gone beyond a limit.

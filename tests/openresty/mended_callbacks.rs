@@ -1,17 +1,13 @@
 //! Mended: a callback that fails ends its session for both sides, and `execute` says why.
 
-use super::scene::{close, session, Scene};
+use super::scene::{close, session, Scene, ROLES};
 use super::support::offence::PROMPT;
 use super::support::peer::{Peer, CLOSE, TEXT};
 
 /// A frame of `role`'s meets this callback: both are closed with 1011, and `execute` returns nil and these words.
 fn fails(role: &str, opcode: u8, callback: &str, words: &str) {
     let scene = Scene::new(&format!("on_frame = {callback}"));
-    let (client, upstream) = scene.meet();
-    let (mut one, mut other) = match role {
-        "client" => (client, upstream),
-        _ => (upstream, client),
-    };
+    let (mut one, mut other) = scene.meet_from(role);
     one.send(true, opcode, b"");
     for peer in [&mut one, &mut other] {
         let (closed, took) = peer.timed(Peer::hear_close);
@@ -30,7 +26,7 @@ fn fails(role: &str, opcode: u8, callback: &str, words: &str) {
 
 #[test]
 fn a_callback_that_throws_ends_both_sides_with_1011() {
-    for role in ["client", "upstream"] {
+    for role in ROLES {
         fails(role, TEXT, "function() error('what happened') end", "what happened");
         fails(role, TEXT, "function() local x = nil; return x.y end", "index local 'x'");
         fails(role, CLOSE, "function() error('in a close', 0) end", "in a close");
@@ -47,7 +43,7 @@ fn a_callback_that_throws_what_is_no_string_ends_both_sides_with_1011() {
 
 #[test]
 fn a_wrong_result_ends_both_sides_with_1011() {
-    for role in ["client", "upstream"] {
+    for role in ROLES {
         let words = "opts.on_frame return value must be nil or a string";
         for wrong in ["1", "true", "false", "{}"] {
             fails(role, TEXT, &format!("function() return {wrong} end"), words);

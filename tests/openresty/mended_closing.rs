@@ -1,28 +1,21 @@
 //! Mended: nothing follows a close, connections end once both sides have closed, and nobody is left without a word.
 
-use super::scene::{close, session, Scene};
+use super::scene::{close, session, Scene, ROLES};
 use super::support::offence::PROMPT;
 use super::support::peer::{Peer, PING, TEXT};
 
-fn ends(scene: &Scene, client_first: bool) -> (Peer, Peer) {
-    let (client, upstream) = scene.meet();
-    match client_first {
-        true => (client, upstream),
-        false => (upstream, client),
-    }
-}
-
 #[test]
 fn the_clients_connection_is_closed_at_once_when_both_have_closed() {
-    for client_first in [true, false] {
+    for first in ROLES {
         let scene = Scene::new("");
-        let (mut one, mut other) = ends(&scene, client_first);
+        let (mut one, mut other) = scene.meet_from(first);
         one.send_close(1000, "");
         assert_eq!(other.hear_close(), (Some(1000), String::new()));
         other.send_close(1000, "");
         assert_eq!(one.hear_close(), (Some(1000), String::new()));
         // Neither end closes its connection by itself, and the server of each is to be the first (RFC 6455 7.1.1).
-        let (client, upstream) = if client_first { (&mut one, &other) } else { (&mut other, &one) };
+        let (client, upstream) =
+            if first == "client" { (&mut one, &other) } else { (&mut other, &one) };
         let ((), took) = client.timed(Peer::hear_end);
         assert!(took < PROMPT, "{took:?}");
         upstream.shutdown();
@@ -32,11 +25,11 @@ fn the_clients_connection_is_closed_at_once_when_both_have_closed() {
 
 #[test]
 fn nothing_that_follows_a_close_is_forwarded_or_shown() {
-    for client_first in [true, false] {
+    for first in ROLES {
         let scene = Scene::new(
             "on_frame = function(_, _, typ, payload) report('seen', typ) return payload end",
         );
-        let (mut one, mut other) = ends(&scene, client_first);
+        let (mut one, mut other) = scene.meet_from(first);
         let mut bytes = one.frame(true, 8, &[3, 232]);
         bytes.extend(one.frame(true, TEXT, b"after"));
         bytes.extend(one.frame(true, PING, b"after"));

@@ -1,25 +1,16 @@
 //! Mended: fragments are counted in both modes, and only legal messages pass whatever the callback drops.
 
-use super::scene::{close, session, Scene};
+use super::scene::{close, session, Scene, ROLES};
 use super::support::offence::PROMPT;
 use super::support::peer::{Peer, BINARY, CONTINUATION, PING, TEXT};
 
-const ROLES: [&str; 2] = ["client", "upstream"];
 const MODES: [&str; 2] = ["", "aggregate_fragments = true,"];
-
-fn ends(scene: &Scene, role: &str) -> (Peer, Peer) {
-    let (client, upstream) = scene.meet();
-    match role {
-        "client" => (client, upstream),
-        _ => (upstream, client),
-    }
-}
 
 #[test]
 fn fragments_are_counted_without_aggregation_too() {
     for role in ROLES {
         let scene = Scene::new(&format!("{role}_max_fragments = 3"));
-        let (mut one, mut other) = ends(&scene, role);
+        let (mut one, mut other) = scene.meet_from(role);
         for _ in 0..2 {
             for (fin, opcode) in [(false, TEXT), (false, CONTINUATION), (true, CONTINUATION)] {
                 one.send(fin, opcode, b"x");
@@ -44,7 +35,7 @@ fn fragments_are_counted_without_aggregation_too() {
 fn is_illegal(mode: &str, frames: &[(bool, u8)], passing: usize) {
     for role in ROLES {
         let scene = Scene::new(mode);
-        let (mut one, mut other) = ends(&scene, role);
+        let (mut one, mut other) = scene.meet_from(role);
         for (fin, opcode) in frames {
             one.send(*fin, *opcode, b"x");
         }

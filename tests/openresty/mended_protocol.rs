@@ -7,14 +7,6 @@ use wsproxy::Side;
 
 const SIDES: [Side; 2] = [Side::Client, Side::Upstream];
 
-fn ends(scene: &Scene, side: Side) -> (Peer, Peer) {
-    let (client, upstream) = scene.meet();
-    match side {
-        Side::Client => (client, upstream),
-        Side::Upstream => (upstream, client),
-    }
-}
-
 fn role(side: Side) -> &'static str {
     match side {
         Side::Client => "client",
@@ -28,7 +20,7 @@ fn is_closed(side: Side, bytes: &[u8], code: u16) {
     {
         let context = format!("{side:?} {options} {bytes:02x?}");
         let scene = Scene::new(options);
-        let (mut one, mut other) = ends(&scene, side);
+        let (mut one, mut other) = scene.meet_from(role(side));
         one.send_bytes(bytes);
         let (closed, took) = one.timed(Peer::hear_close);
         assert_eq!(closed.0, Some(code), "{context:.200}");
@@ -112,7 +104,7 @@ fn text_that_is_not_utf_8_is_refused() {
 fn a_character_may_be_cut_between_fragments() {
     for side in SIDES {
         let scene = Scene::new("");
-        let (mut one, mut other) = ends(&scene, side);
+        let (mut one, mut other) = scene.meet_from(role(side));
         one.send(false, TEXT, b"\xE2\x82");
         other.expect(false, TEXT, b"\xE2\x82");
         one.send(true, 0, b"\xAC");
@@ -137,7 +129,7 @@ fn every_legal_close_code_crosses() {
     let codes = (1000..=1003).chain(1007..=1014).chain([3000, 3999, 4000, 4999]);
     for code in codes {
         for side in SIDES {
-            let (mut one, mut other) = ends(&scene, side);
+            let (mut one, mut other) = scene.meet_from(role(side));
             one.send_close(code, "why");
             assert_eq!(other.hear_close(), (Some(code), "why".into()));
             other.send_close(code, "");
@@ -162,24 +154,17 @@ fn codes_of_the_callback_that_must_not_be_on_the_wire_are_never_sent() {
                 end",
                 role(side)
             ));
-            let (mut one, mut other) = ends(&scene, side);
+            let (mut one, mut other) = scene.meet_from(role(side));
             one.send_close(1000, "");
             let (closed, took) = other.timed(Peer::hear_close);
             assert!([None, Some(1011)].contains(&closed.0), "{side:?} {code}: {closed:?}");
             assert!(took < PROMPT, "{took:?}");
             // An orderly end all the same: the other side answers.
-            let _ = other.try_send_bytes(&legal(opposite(side), true, CLOSE, &[3, 232]));
+            let _ = other.try_send_bytes(&other.frame(true, CLOSE, &[3, 232]));
             let (_, took) = one.timed(Peer::hear_close);
             assert!(took < PROMPT, "{took:?}");
             drop((one, other));
             scene.nginx.report("execute");
         }
-    }
-}
-
-fn opposite(side: Side) -> Side {
-    match side {
-        Side::Client => Side::Upstream,
-        Side::Upstream => Side::Client,
     }
 }

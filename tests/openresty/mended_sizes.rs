@@ -1,21 +1,9 @@
 //! Mended: frames over 65,535 bytes pass, limits are checked on the header, and what a callback returns is sent or
 //! refused.
 
-use super::scene::{close, session, Scene};
+use super::scene::{both_ways, side, Scene, HOOKS, ROLES};
 use super::support::offence::{legal, long_header, PROMPT};
 use super::support::peer::{Peer, BINARY, CLOSE, CONTINUATION, PING, TEXT};
-use wsproxy::Side;
-
-const HOOKS: [&str; 2] = ["", "on_frame = function(_, _, _, payload) return payload end,"];
-
-fn both_ways(options: &str, talk: impl Fn(&mut Peer, &mut Peer)) {
-    let (scene, mut client, mut upstream) = session(options);
-    talk(&mut client, &mut upstream);
-    talk(&mut upstream, &mut client);
-    close(&mut client, &mut upstream);
-    drop((client, upstream));
-    scene.ends_well();
-}
 
 /// Sends in another thread, as neither end holds so much.
 fn sends(from: &Peer, frames: Vec<u8>) -> std::thread::JoinHandle<()> {
@@ -51,27 +39,15 @@ fn joined_messages_over_65535_bytes_pass() {
     });
 }
 
-fn sides() -> [(&'static str, Side); 2] {
-    [("client", Side::Client), ("upstream", Side::Upstream)]
-}
-
-fn ends(scene: &Scene, side: Side) -> (Peer, Peer) {
-    let (client, upstream) = scene.meet();
-    match side {
-        Side::Client => (client, upstream),
-        Side::Upstream => (upstream, client),
-    }
-}
-
 #[test]
 fn a_limit_over_65535_is_exact_and_checked_on_the_header() {
-    for (role, side) in sides() {
+    for role in ROLES {
         let scene = Scene::new(&format!("{role}_max_frame_size = 100000"));
-        let (mut one, mut other) = ends(&scene, side);
-        let sent = sends(&one, legal(side, true, BINARY, &[0; 100_000]));
+        let (mut one, mut other) = scene.meet_from(role);
+        let sent = sends(&one, legal(side(role), true, BINARY, &[0; 100_000]));
         other.expect(true, BINARY, &[0; 100_000]);
         sent.join().unwrap();
-        one.send_bytes(&long_header(side, BINARY, 100_001)); // and not a byte of it
+        one.send_bytes(&long_header(side(role), BINARY, 100_001)); // and not a byte of it
         let (heard, took) = one.timed(Peer::hear_close);
         assert_eq!(heard, (Some(1009), "Payload Too Large".into()));
         assert!(took < PROMPT, "{took:?}");
@@ -85,13 +61,13 @@ fn a_limit_over_65535_is_exact_and_checked_on_the_header() {
 
 #[test]
 fn a_joined_message_is_checked_on_the_header_of_each_part() {
-    for (role, side) in sides() {
+    for role in ROLES {
         let options = format!("{role}_max_frame_size = 100, aggregate_fragments = true");
         let scene = Scene::new(&options);
-        let (mut one, mut other) = ends(&scene, side);
+        let (mut one, mut other) = scene.meet_from(role);
         one.send(false, TEXT, &[b'x'; 60]);
         let part = one.frame(false, CONTINUATION, &[b'x'; 41]);
-        let header = if side == Side::Client { 6 } else { 2 };
+        let header = if role == "client" { 6 } else { 2 };
         one.send_bytes(&part[..header]);
         assert_eq!(one.hear_close(), (Some(1009), "Payload Too Large".into()));
         assert_eq!(other.hear_close(), (Some(1001), String::new()));
@@ -104,10 +80,10 @@ fn a_joined_message_is_checked_on_the_header_of_each_part() {
 
 #[test]
 fn without_limits_of_the_callers_a_monstrous_length_is_refused_at_once() {
-    for (_, side) in sides() {
+    for role in ROLES {
         let scene = Scene::new("");
-        let (mut one, mut other) = ends(&scene, side);
-        one.send_bytes(&long_header(side, BINARY, 1 << 40));
+        let (mut one, mut other) = scene.meet_from(role);
+        one.send_bytes(&long_header(side(role), BINARY, 1 << 40));
         let (heard, took) = one.timed(Peer::hear_close);
         assert_eq!(heard.0, Some(1009));
         assert!(took < PROMPT, "{took:?}");
@@ -133,34 +109,27 @@ fn a_result_of_the_callback_over_65535_bytes_is_sent() {
 
 #[test]
 fn a_control_payload_that_no_frame_can_carry_is_never_sent_and_hangs_nothing() {
-    for (_, side) in sides() {
+    for role in ROLES {
         let scene =
             Scene::new("on_frame = function(_, _, typ, payload) return payload:rep(126) end");
-        let (mut one, mut other) = ends(&scene, side);
+        let (mut one, mut other) = scene.meet_from(role);
         one.send(true, PING, b"x");
         one.send(true, CLOSE, b"");
         // Whether the session went on or was closed because of it.
         let closed = other.hear_close();
         assert!([None, Some(1011)].contains(&closed.0), "{closed:?}");
-        let _ = other.try_send_bytes(&legal(opposite(side), true, CLOSE, b""));
+        let _ = other.try_send_bytes(&other.frame(true, CLOSE, b""));
         while one.try_hear().is_some_and(|heard| heard.opcode != CLOSE) {}
         drop((one, other));
         scene.nginx.report("execute");
     }
 }
 
-fn opposite(side: Side) -> Side {
-    match side {
-        Side::Client => Side::Upstream,
-        Side::Upstream => Side::Client,
-    }
-}
-
 #[test]
 fn a_close_reason_that_no_frame_can_carry_is_never_sent_and_hangs_nothing() {
-    for (_, side) in sides() {
+    for role in ROLES {
         let scene = Scene::new("on_frame = function(_, _, _, payload) return payload:rep(124) end");
-        let (mut one, mut other) = ends(&scene, side);
+        let (mut one, mut other) = scene.meet_from(role);
         one.send_close(1000, "x");
         let (closed, took) = other.timed(Peer::hear_close);
         assert!(closed.1.len() <= 123 && took < PROMPT, "{closed:?} {took:?}");

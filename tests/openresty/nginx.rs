@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -64,10 +64,6 @@ impl Nginx {
         assert_eq!(self.get("/ready").0, 204);
     }
 
-    pub fn folder(&self) -> PathBuf {
-        self.folder.path().to_owned()
-    }
-
     /// Everything in the error log so far.
     pub fn log(&self) -> Vec<Entry> {
         let log = fs::read(self.folder.path().join("error.log")).unwrap_or_default();
@@ -115,10 +111,6 @@ impl Nginx {
     pub fn is_content(&self) {
         let bad: Vec<Entry> = self.log().into_iter().filter(Entry::is_bad).collect();
         assert!(bad.is_empty(), "{bad:?}");
-    }
-
-    pub fn id(&self) -> u32 {
-        self.child.id()
     }
 
     pub fn tell(&self, signal: Signal) {

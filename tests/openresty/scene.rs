@@ -4,10 +4,18 @@
 
 use std::io::Write;
 
+use wsproxy::Side;
+
 use super::conf::Conf;
 use super::nginx::Nginx;
-use super::support::http::{self, good_answer};
+use super::support::http;
 use super::support::peer::{read_head, request, Listener, Peer};
+
+/// The roles of the two sides, as the modules call them.
+pub const ROLES: [&str; 2] = ["client", "upstream"];
+
+/// Options without a callback, and with one that changes nothing.
+pub const HOOKS: [&str; 2] = ["", "on_frame = function(_, _, _, payload) return payload end,"];
 
 pub struct Scene {
     pub nginx: Nginx,
@@ -73,23 +81,19 @@ impl Scene {
         (Peer::over(client, true, head), upstream)
     }
 
+    /// A session: the end of the one that has this role, and the other.
+    pub fn meet_from(&self, role: &str) -> (Peer, Peer) {
+        let (client, upstream) = self.meet();
+        match role {
+            "client" => (client, upstream),
+            _ => (upstream, client),
+        }
+    }
+
     /// What `execute` returned, and that nothing was written at error level.
     pub fn ends_well(&self) {
         assert_eq!(self.nginx.report("execute"), "true nil");
         self.nginx.is_content();
-    }
-
-    /// Sends a request head, upgraded by the upstream whatever becomes of it; what the client hears until the end.
-    pub fn refused(&self, request: &str) -> String {
-        http::ask(self.nginx.addr, request.as_bytes())
-    }
-
-    /// Accepts the upstream's connection and answers its request like this.
-    pub fn answer(&self, answer: &str) -> (std::net::TcpStream, String) {
-        let (mut stream, head) = http::asked(&self.listener);
-        let answer = answer.replace("@GOOD@", &good_answer(&head, ""));
-        stream.write_all(answer.as_bytes()).unwrap();
-        (stream, head)
     }
 }
 
@@ -98,6 +102,24 @@ pub fn session(options: &str) -> (Scene, Peer, Peer) {
     let scene = Scene::new(options);
     let (client, upstream) = scene.meet();
     (scene, client, upstream)
+}
+
+/// The same in both directions of a session with these options.
+pub fn both_ways(options: &str, talk: impl Fn(&mut Peer, &mut Peer)) {
+    let (scene, mut client, mut upstream) = session(options);
+    talk(&mut client, &mut upstream);
+    talk(&mut upstream, &mut client);
+    close(&mut client, &mut upstream);
+    drop((client, upstream));
+    scene.ends_well();
+}
+
+/// Who has this role.
+pub fn side(role: &str) -> Side {
+    match role {
+        "client" => Side::Client,
+        _ => Side::Upstream,
+    }
 }
 
 /// The orderly end: the client closes, the upstream answers.

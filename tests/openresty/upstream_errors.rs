@@ -103,7 +103,7 @@ fn an_upstream_that_hangs_up_has_sent_no_head() {
 #[test]
 fn an_upstream_that_is_silent_times_out() {
     let directives = "lua_socket_read_timeout 100ms;";
-    let (report, _) = of_an_upstream(directives, "nil", |listener| asked(listener));
+    let (report, _) = of_an_upstream(directives, "nil", asked);
     assert_eq!(report, failed("failed to receive response header: timeout"));
 }
 
