@@ -113,6 +113,10 @@ impl Nginx {
         assert!(bad.is_empty(), "{bad:?}");
     }
 
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn tell(&self, signal: Signal) {
         let id = Pid::from_raw(self.child.id().try_into().unwrap()).unwrap();
         kill_process(id, signal).unwrap();
