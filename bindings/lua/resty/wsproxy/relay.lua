@@ -175,10 +175,9 @@ local function move(self, from, sock)
             self.due[from] = nil
         end
         to:flush()
-        back:push()
-        if is_news(self, closes) then
+        if is_news(self, closes) or back:has_output() then
             tell(self)
-            wake(self)
+            wake(self) -- which writes what goes back
         end
         if C.wsproxy_pull_frame(p, from) == nil then
             if C.wsproxy_pull_wants_input(p, from) == 0 then
@@ -197,6 +196,7 @@ local function fail(self, from, err)
     if C.wsproxy_pull_fail(self.session, from, err, #err) ~= 0 then
         C.wsproxy_pull_end(self.session, 1011, nil, 0, 1011, nil, 0) -- no frame waited: the fault is ours
     end
+    wake(self)
 end
 
 -- One direction. An error is the hook's: both sides get 1011, and what still comes is read for the close frame in it.

@@ -2,7 +2,9 @@
 --
 -- Rules. What the session has for a side is taken out of it as a whole, and written in that order. Who finds another
 -- light thread at it leaves the bytes to that one. A direction waits until its bytes are written, which is what holds
--- its sender back; whoever only has a close frame or a ping to send does not wait.
+-- its sender back; a close frame, a ping or a frame of the host's that comes from elsewhere is written by a light thread
+-- of its own. Those are started by the request's thread alone: a light thread whose parent was killed can neither be
+-- waited for nor killed, and nginx would never end the request.
 
 local ffi = require "ffi"
 local semaphore = require "ngx.semaphore"
@@ -107,7 +109,12 @@ local function bury(self)
     end
 end
 
--- The same without waiting.
+-- Whether the session has something for the side.
+function _M:has_output()
+    return C.wsproxy_pull_output(self.session, self.side, parts, MOST_PARTS) > 0
+end
+
+-- The same as `flush` without waiting; by the request's thread.
 function _M:push()
     local data = take(self)
     if not data then
@@ -121,7 +128,7 @@ function _M:push()
     self.threads[#self.threads + 1] = spawn(write, self, data)
 end
 
--- Gives up what is still being written.
+-- Gives up what is still being written; by the request's thread.
 function _M:close()
     for _, thread in ipairs(self.threads) do
         kill(thread)
