@@ -120,7 +120,7 @@ fn a_peer_that_breaks_the_protocol_is_an_error_with_its_role() {
         let mut frame = offender.frame(true, 1, b"x");
         frame[0] |= 0x40; // RSV1, which nobody negotiated
         offender.send_bytes(&frame);
-        drain(&mut offender);
+        is_logged(&scene, &format!("failed receiving frame from {role}: "));
         drop((offender, other));
         let report = scene.nginx.report("execute");
         let words = report.strip_prefix("nil \"").and_then(|rest| rest.strip_suffix('"'));

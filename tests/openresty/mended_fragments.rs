@@ -45,9 +45,10 @@ fn is_illegal(mode: &str, frames: &[(bool, u8)], passing: usize) {
         let (closed, took) = one.timed(Peer::hear_close);
         assert_eq!(closed.0, Some(1002), "{mode} {role} {frames:?}");
         assert!(took < PROMPT, "{took:?}");
-        one.hear_end();
         let told = if role == "client" { 1001 } else { 1011 };
         assert_eq!(other.hear_close().0, Some(told), "{mode} {role} {frames:?}");
+        other.send_close(told, "");
+        one.hear_end();
         drop((one, other));
         let report = scene.nginx.report("execute");
         assert!(report.starts_with("nil \""), "{report}");

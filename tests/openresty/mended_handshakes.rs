@@ -8,7 +8,7 @@ use std::net::TcpListener;
 use super::scene::{close, handler, Scene};
 use super::support::http::{self, asked, good_answer};
 use super::support::offence::PROMPT;
-use super::support::peer::{header, request, Listener, TEXT};
+use super::support::peer::{header, read_head, request, Listener, Peer, TEXT};
 
 /// The upstream answers like this; what the client is answered, who is to have been sent nothing before.
 fn refused(options: &str, answer: impl Fn(&str) -> String) -> String {
@@ -29,15 +29,28 @@ fn refused(options: &str, answer: impl Fn(&str) -> String) -> String {
 
 #[test]
 fn an_upstream_that_answers_anything_but_101_has_refused() {
-    for status in
-        ["100 Continue", "200 OK", "301 Moved", "404 Not Found", "426 Upgrade Required", "500 No"]
-    {
+    for status in ["200 OK", "301 Moved", "404 Not Found", "426 Upgrade Required", "500 No"] {
         let report = refused("nil", |_| {
             format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
         });
-        let code = &status[..3];
-        assert!(code == "100" || report.contains(code), "{report} does not tell of {code}");
+        assert!(report.contains(&status[..3]), "{report} does not tell of {status}");
     }
+}
+
+#[test]
+fn an_interim_answer_is_passed_over() {
+    let scene = Scene::new("");
+    let mut client = http::connect(scene.nginx.addr);
+    client.write_all(request("/", "").as_bytes()).unwrap();
+    let (mut upstream, head) = asked(&scene.listener);
+    let good = good_answer(&head, "");
+    let interim = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n";
+    upstream.write_all((interim.to_owned() + &good).as_bytes()).unwrap();
+    let head = read_head(&mut client);
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    let mut upstream = Peer::over(upstream, false, String::new());
+    close(&mut Peer::over(client, true, head), &mut upstream);
+    scene.ends_well();
 }
 
 #[test]
@@ -168,8 +181,8 @@ fn an_ipv6_literal_is_reached() {
         client.write_all(request("/", "").as_bytes()).unwrap();
         let mut upstream = listener.accept();
         assert_eq!(header(&upstream.head, "Host"), Some(listener.addr().to_string()));
-        let head = super::support::peer::read_head(&mut client);
-        let mut client = super::support::peer::Peer::over(client, true, head);
+        let head = read_head(&mut client);
+        let mut client = Peer::over(client, true, head);
         client.send_text("x");
         upstream.expect(true, TEXT, b"x");
         close(&mut client, &mut upstream);

@@ -81,18 +81,6 @@ fn good_options_make_a_proxy_and_unknown_ones_are_ignored() {
 }
 
 #[test]
-fn without_a_socket_there_is_no_proxy() {
-    let nginx = Nginx::running(
-        r#"
-            ngx.socket.tcp = function() return nil, "none left" end
-            report("new", require("resty.websocket.proxy").new())
-        "#,
-    );
-    nginx.get("/");
-    assert_eq!(nginx.report("new"), r#"nil "failed to create client: none left""#);
-}
-
-#[test]
 fn the_module_is_a_plain_writable_table_with_a_version() {
     let nginx = Nginx::running(
         r#"
