@@ -46,6 +46,7 @@ local SILENT = {
     receive_failed = nothing,
     send_failed = nothing,
     forward_failed = nothing,
+    close_failed = nothing,
     hook_failed = nothing,
     ending = nothing,
 }

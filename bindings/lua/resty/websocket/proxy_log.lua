@@ -96,6 +96,9 @@ function _M.observer(proxy)
         forward_failed = function(role, err)
             log(ERR, fmt("failed forwarding a frame from %s: %s", role, err))
         end,
+        close_failed = function(role, err)
+            log(ERR, fmt("failed sending close frame to %s: %s", role, err))
+        end,
         hook_failed = function(err)
             log(ERR, "failed to wait for websocket proxy threads: ", err)
         end,

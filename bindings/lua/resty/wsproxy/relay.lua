@@ -45,9 +45,13 @@ local function wake(self)
 end
 _M.wake = wake
 
-local function refused(self, role)
+local function refused(self, from, kind)
     local err = ffi_string(C.wsproxy_error(self.session))
-    self.observer.forward_failed(role, err)
+    if kind == CLOSE then
+        self.observer.close_failed(ROLES[3 - from], err)
+    else
+        self.observer.forward_failed(ROLES[from], err)
+    end
     error(err, 0)
 end
 
@@ -59,13 +63,13 @@ local function change(self, from, kind, code, payload, new, new_code)
             error("opts.on_frame status code return value must be nil or a number", 0)
         end
         if C.wsproxy_pull_set_code(p, from, new_code) ~= 0 then
-            refused(self, ROLES[from])
+            refused(self, from, kind)
         end
         code = new_code
     end
     if new ~= payload and (kind ~= CLOSE or code) then
         if C.wsproxy_pull_set_payload(p, from, new, #new) ~= 0 then
-            refused(self, ROLES[from])
+            refused(self, from, kind)
         end
     end
     return code

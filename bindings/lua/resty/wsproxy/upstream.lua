@@ -30,7 +30,7 @@ local function set_protocols(p, protocols)
     end
     for _, list in ipairs(protocols) do
         for name in tostring(list):gmatch("[^,]+") do
-            name = name:match("^%s*(.-)%s*$")
+            name = name:match("^[ \t]*(.-)[ \t]*$")
             if name ~= "" and C.wsproxy_pull_add_subprotocol(p, name) ~= 0 then
                 return nil, "bad subprotocol: " .. ffi_string(C.wsproxy_error(p))
             end
@@ -160,13 +160,14 @@ local function send_request(sock, p)
     end
 end
 
--- The head of the upstream's answer, without the empty line.
+-- The head of the upstream's answer, without the empty line; and whether that has come.
 local function answer_head(p)
     local head = C.wsproxy_pull_answer_head(p, size)
     if head == nil then
         return nil
     end
-    return (ffi_string(head, size[0]):gsub("\r\n\r\n$", ""))
+    local lines, ends = ffi_string(head, size[0]):gsub("\r\n\r\n$", "")
+    return lines, ends == 1
 end
 
 local function refusal(p)
@@ -181,7 +182,7 @@ local function read_answer(sock, p)
     while true do
         local state = C.wsproxy_pull_is_open(p, UPSTREAM)
         if state == 1 then
-            return true, nil, answer_head(p)
+            return true, nil, (answer_head(p))
         elseif state < 0 then
             return refusal(p)
         end
@@ -190,11 +191,9 @@ local function read_answer(sock, p)
         if data then
             C.wsproxy_pull_input(p, UPSTREAM, data, #data)
         else
-            local head = answer_head(p)
             C.wsproxy_pull_input_ended(p, UPSTREAM, err, #err)
-            state = C.wsproxy_pull_is_open(p, UPSTREAM)
-            head = answer_head(p) or head
-            if head then
+            local _, is_whole = answer_head(p)
+            if is_whole then
                 return refusal(p)
             end
             return nil, "failed to receive response header: " .. err
