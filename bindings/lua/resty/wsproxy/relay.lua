@@ -28,7 +28,7 @@ for kind = 0, 15 do
 end
 
 local READ_SIZE = 65536 -- at most: lua_socket_buffer_size says how much one read brings
-local state = ffi.new("wsproxy_turn[1]")[0] -- read before anything can yield
+local state = ffi.new("wsproxy_turn") -- read before anything can yield
 local STATE_SIZE = ffi.sizeof("wsproxy_turn")
 local FOR_EVER = 2147483647 -- the longest time that a cosocket knows, in ms
 local LONG = 3600 -- s; longer than that nobody sleeps in one piece
