@@ -31,7 +31,9 @@ local function set_protocols(p, protocols)
     for _, list in ipairs(protocols) do
         for name in tostring(list):gmatch("[^,]+") do
             name = name:match("^[ \t]*(.-)[ \t]*$")
-            if name ~= "" and C.wsproxy_pull_add_subprotocol(p, name) ~= 0 then
+            if name:find("%z") then
+                return nil, "bad subprotocol: it has a zero byte"
+            elseif name ~= "" and C.wsproxy_pull_add_subprotocol(p, name) ~= 0 then
                 return nil, "bad subprotocol: " .. ffi_string(C.wsproxy_error(p))
             end
         end
@@ -72,6 +74,13 @@ local function set_header(p, name, value)
     return true
 end
 
+local function set_key(p, key)
+    if key:find("%z") or C.wsproxy_pull_set_key(p, key) ~= 0 then
+        return nil, "bad key: it is not 16 bytes in base64"
+    end
+    return true
+end
+
 -- What `opts` wants of the request. Wrong types are told in the words of lua-resty-websocket.
 local function prepare(p, opts)
     if opts.server_name ~= nil and type(opts.server_name) ~= "string" then
@@ -96,8 +105,8 @@ local function prepare(p, opts)
     if ok and opts.host then
         ok, err = set_header(p, "Host", opts.host)
     end
-    if ok and opts.key and C.wsproxy_pull_set_key(p, tostring(opts.key)) ~= 0 then
-        return nil, "bad key: " .. ffi_string(C.wsproxy_error(p))
+    if ok and opts.key then
+        ok, err = set_key(p, tostring(opts.key))
     end
     return ok, err
 end
