@@ -153,11 +153,14 @@ impl Drop for Nginx {
         if thread::panicking() {
             self.show_log();
         }
-        if self.child.try_wait().unwrap().is_none() {
+        // Told again and again: one process without a master may hear of it just before it begins to wait for events,
+        // and then goes on waiting. A master kills workers that do not hear of it after a second.
+        let started = Instant::now();
+        while self.ended_within(Duration::ZERO).is_none() && started.elapsed() < LONG {
             self.tell(Signal::TERM);
+            let _ = self.ended_within(Duration::from_millis(50)); // asked again above
         }
-        // A master kills workers that do not hear of it after a second.
-        if self.ended_within(LONG).is_none() {
+        if self.ended_within(Duration::ZERO).is_none() {
             let _ = (self.child.kill(), self.child.wait());
             assert!(thread::panicking(), "nginx does not end");
         }
