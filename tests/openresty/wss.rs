@@ -252,6 +252,22 @@ fn an_upstream_may_be_behind_an_http_proxy() {
 }
 
 #[test]
+fn an_http_proxy_that_refuses_is_told_of() {
+    let proxy = Listener::bind();
+    let connect = format!("{{ proxy_opts = {{ wss_proxy = 'http://{}' }} }}", proxy.addr());
+    let scene = scene_with(&connect, Listener::bind(), "behind.test");
+    let mut client = scene.call();
+    let (mut stream, _) = http::asked(&proxy);
+    stream.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n").unwrap();
+    assert_eq!(http::hear_all(&mut stream), "", "TLS with a proxy that refused");
+    let answer = http::hear_all(&mut client);
+    assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+    let words = "error establishing a connection to the proxy server, got status 407";
+    let expected = format!("nil {:?}", format!("failed connecting to upstream: {words}"));
+    assert_eq!(scene.nginx.report("connect"), expected);
+}
+
+#[test]
 fn an_http_proxy_without_credentials_is_sent_none_and_is_for_wss_alone() {
     let listener = Listener::bind();
     let proxy = HttpProxy::to(listener.addr());
