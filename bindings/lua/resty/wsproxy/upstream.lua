@@ -6,6 +6,7 @@
 local ffi = require "ffi"
 local C = require "wsproxy.library"
 local options = require "wsproxy.options"
+local tunnel = require "resty.wsproxy.tunnel"
 
 local ffi_string = ffi.string
 local tcp, now = ngx.socket.tcp, ngx.now
@@ -122,13 +123,24 @@ local function address(p)
     return host, port, host
 end
 
+-- The HTTP proxy that leads to the upstream, if there is one: it is for wss:// alone.
+local function http_proxy(p, opts)
+    if opts.proxy_opts and C.wsproxy_pull_upstream_is_secure(p) == 1 then
+        return opts.proxy_opts.wss_proxy
+    end
+    return nil
+end
+
 local function connect(sock, p, opts)
     local host, port = address(p)
     local pool
     if opts.pool or opts.pool_size or opts.backlog then
         pool = { pool = opts.pool, pool_size = opts.pool_size, backlog = opts.backlog }
     end
-    if port and pool then
+    local through = http_proxy(p, opts)
+    if through then
+        return tunnel.dial(sock, through, pool)
+    elseif port and pool then
         return sock:connect(host, port, pool)
     elseif port then
         return sock:connect(host, port)
@@ -139,6 +151,13 @@ local function connect(sock, p, opts)
 end
 
 local function secure(sock, p, opts, verify)
+    if http_proxy(p, opts) then
+        local host, port = address(p)
+        local ok, err = tunnel.ask(sock, host, port, opts.proxy_opts.wss_proxy_authorization)
+        if not ok then
+            return nil, err
+        end
+    end
     if opts.client_cert then
         local ok, err = sock:setclientcert(opts.client_cert, opts.client_priv_key)
         if not ok then
