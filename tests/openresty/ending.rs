@@ -71,9 +71,14 @@ fn the_connections_are_closed_once_both_have_closed() {
     scene.ends_well();
 }
 
-/// Everything until the end.
+/// Everything until the end; a close is answered.
 fn drain(peer: &mut Peer) {
-    while peer.try_hear().is_some() {}
+    while let Some(heard) = peer.try_hear() {
+        if heard.opcode == CLOSE {
+            let answer = peer.frame(true, CLOSE, &heard.payload);
+            let _ = peer.try_send_bytes(&answer); // it may be closed already
+        }
+    }
 }
 
 #[test]

@@ -93,3 +93,33 @@ fn a_failure_of_one_session_is_none_of_anothers() {
     drop((another, anothers));
     assert_eq!(scene.nginx.first_reports("execute", 21)[20], "true nil");
 }
+
+#[test]
+fn a_callback_of_version_0_0_1_is_called_without_the_proxy() {
+    let (scene, mut client, mut upstream) = session(
+        r#"on_frame_without_proxy = true, on_frame = function(...)
+            report("frame", select('#', ...), ...)
+            local origin, typ, payload, last, code = ...
+            return payload, code
+        end"#,
+    );
+    client.send_text("x");
+    upstream.expect(true, TEXT, b"x");
+    close(&mut client, &mut upstream);
+    drop((client, upstream));
+    scene.ends_well();
+    let expected = [
+        r#"5 "client" "text" "x" true nil"#,
+        r#"5 "client" "close" "" true 1000"#,
+        r#"5 "upstream" "close" "" true 1000"#,
+    ];
+    assert_eq!(scene.nginx.reports("frame"), expected);
+}
+
+#[test]
+fn an_option_that_the_library_refuses_makes_no_proxy() {
+    let scene = Scene::new("idle_timeout = -1");
+    assert_eq!(scene.nginx.get("/").0, 500);
+    let report = scene.nginx.report("new");
+    assert!(report.starts_with("nil \"failed to create client: idle_timeout "), "{report}");
+}

@@ -67,7 +67,9 @@ fn when_the_upstream_is_gone_the_client_is_told_at_once() {
         let (closed, took) = client.timed(Peer::hear_close);
         assert_eq!(closed.0, Some(1011), "{with_a_reset}");
         assert!(took < PROMPT, "{took:?}");
-        client.hear_end();
+        client.send_close(1011, "");
+        let ((), took) = client.timed(Peer::hear_end);
+        assert!(took < PROMPT, "{took:?}");
         let report = scene.nginx.report("execute");
         assert!(with_a_reset || report == "true nil", "{report}");
     }
@@ -96,6 +98,7 @@ fn an_upstream_that_dies_in_the_middle_of_a_frame_leaves_no_half_of_it() {
     drop(upstream);
     client.expect(true, TEXT, b"whole");
     assert_eq!(client.hear_close().0, Some(1011));
+    client.send_close(1011, "");
     client.hear_end();
     scene.nginx.report("execute");
 }

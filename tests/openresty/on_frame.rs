@@ -131,8 +131,9 @@ fn nil_drops_a_frame_of_any_type() {
 
 #[test]
 fn nil_drops_a_close_and_the_session_goes_on() {
+    // Whoever waits for an answer that was dropped waits for this long, where the option is known.
     let (scene, mut client, mut upstream) = session(
-        r#"on_frame = function(_, role, typ, payload, last, code)
+        r#"close_timeout = 300, on_frame = function(_, role, typ, payload, last, code)
             if role == "client" and typ == "close" then return nil, 1000 end
             return payload
         end"#,
