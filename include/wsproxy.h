@@ -530,10 +530,6 @@ typedef struct wsproxy_turn {
      */
     size_t len;
     /**
-     * `wsproxy_pull_deadline`.
-     */
-    int64_t deadline;
-    /**
      * 1 if there is more to be done once that is written: ask for frames and for output again.
      */
     int32_t more;

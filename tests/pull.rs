@@ -551,3 +551,36 @@ fn a_side_over_a_limit_is_told_why_where_the_host_wants_that() {
         assert_eq!(error.to_string(), "client: frame size 11 exceeds the limit of 10");
     }
 }
+
+/// A host that sleeps until the deadline tells the time no earlier: what its last calls began has to be in it.
+#[test]
+fn a_deadline_that_a_call_has_brought_nearer_is_told_without_another_tick() {
+    let mut session = Session::open(Config::new());
+    assert_eq!(session.pull.deadline(), Some(121_000));
+    session.pull.input(Side::Client, &frame(Side::Client, 0x82, &[1; 10])).unwrap();
+    session.pull.pass(Side::Client);
+    assert_eq!(session.pull.deadline(), Some(31_000), "the upstream takes nothing");
+    session.take(Side::Upstream);
+    assert_eq!(session.pull.deadline(), Some(121_000), "it has taken all");
+
+    session.give(Side::Client, &frame(Side::Client, 0x88, b"\x03\xe8"));
+    assert_eq!(session.pull.deadline(), Some(11_000), "the upstream has not answered the close");
+    session.pull.tick(11_000);
+    assert!(session.pull.is_over());
+    assert_eq!(session.pull.result().unwrap_err().kind(), ErrorKind::Timeout);
+}
+
+#[test]
+fn a_side_that_takes_little_by_little_is_not_given_up() {
+    let mut session = Session::open(Config::new());
+    session.pull.input(Side::Client, &frame(Side::Client, 0x82, &[1; 10])).unwrap();
+    session.pull.pass(Side::Client);
+    for n in 0..9 {
+        session.pull.tick(1000 + 20_000 * n);
+        session.pull.wrote(Side::Upstream, 1);
+        assert_eq!(session.pull.deadline(), Some(31_000 + 20_000 * n));
+        assert!(!session.pull.is_over());
+    }
+    session.take(Side::Upstream);
+    assert_eq!(session.pull.result(), Ok(()));
+}

@@ -1,8 +1,9 @@
 //! `wsproxy_pull_*`: a session whose host has the sockets and the clock. Bytes in, frames out, verdicts in, bytes out.
 //!
 //! Theory: the session stands behind a lock that one thread at a time takes, for the call alone; so a host that errs in
-//! that gets wrong answers, not stray accesses. A frame that waits is shown in a struct that stays with the session; its
-//! payload lies in the session's buffer, which nothing touches before the verdict.
+//! that gets wrong answers, not stray accesses. Nothing of the host's is called meanwhile, no log callback either: it
+//! might come back for the lock. A frame that waits is shown in a struct that stays with the session; its payload lies in
+//! the session's buffer, which nothing touches before the verdict.
 
 use std::cell::UnsafeCell;
 use std::ffi::{c_char, c_int, c_void, CString};
@@ -23,6 +24,8 @@ pub(super) struct Pulled {
     /// The frames that wait, as the host sees them.
     shown: PerSide<Option<UnsafeCell<wsproxy_frame>>>,
     ends: PerSide<Ends>,
+    /// The size of the room that was given and not filled yet.
+    room: PerSide<usize>,
     /// Where the upstream is, as the host was told.
     host: Option<CString>,
 }
@@ -47,8 +50,6 @@ pub struct wsproxy_turn {
     pub data: *const c_void,
     /// How many bytes that is.
     pub len: usize,
-    /// `wsproxy_pull_deadline`.
-    pub deadline: i64,
     /// 1 if there is more to be done once that is written: ask for frames and for output again.
     pub more: i32,
     /// `wsproxy_pull_wants_input` of the side.
@@ -61,7 +62,13 @@ pub struct wsproxy_turn {
 
 impl Pulled {
     pub(super) fn new(pull: Pull) -> Self {
-        Pulled { pull, shown: PerSide::default(), ends: PerSide::default(), host: None }
+        Pulled {
+            pull,
+            shown: PerSide::default(),
+            ends: PerSide::default(),
+            room: PerSide::default(),
+            host: None,
+        }
     }
 
     /// Where the upstream is that was named last.
@@ -96,7 +103,6 @@ impl Pulled {
         wsproxy_turn {
             data: taken.as_ptr().cast(),
             len: taken.len(),
-            deadline: time(self.pull.deadline()),
             more: i32::from(self.pull.has_more(to)),
             wants_input: i32::from(self.pull.wants_input(from)),
             back: i32::from(self.pull.has_output(from)),
@@ -105,8 +111,14 @@ impl Pulled {
     }
 
     fn resolve(&mut self, from: Side, verdict: Verdict) {
-        *self.shown.get_mut(from) = None;
+        self.forget(from);
         self.pull.resolve(from, verdict);
+    }
+
+    /// What was said of the frame from `from` that waits, and what the host sees of it.
+    fn forget(&mut self, from: Side) {
+        *self.shown.get_mut(from) = None;
+        *self.ends.get_mut(from) = Ends::default();
     }
 
     /// Changes the frame from `from` that waits, and what the host sees of it.
@@ -176,12 +188,14 @@ pub unsafe extern "C" fn wsproxy_pull_room(
     }
     // SAFETY: passed on to the caller; `size` is not NULL.
     unsafe {
-        ask(p, none, |pulled| match pulled.pull.space(side) {
-            [] => none,
-            room => {
-                size.write(room.len());
-                room.as_mut_ptr().cast()
+        ask(p, none, |pulled| {
+            let room = pulled.pull.space(side);
+            *pulled.room.get_mut(side) = room.len();
+            if room.is_empty() {
+                return none;
             }
+            size.write(room.len());
+            room.as_mut_ptr().cast()
         })
     }
 }
@@ -197,12 +211,14 @@ pub unsafe extern "C" fn wsproxy_pull_filled(p: *mut wsproxy, side: c_int, count
     unsafe {
         pulled(p, |pulled| {
             let side = one_side(side)?;
-            match pulled.pull.space(side).len() {
+            let room = pulled.room.get_mut(side);
+            match *room {
                 0 => Err(Error::state(format!("no room was given for bytes from the {side}"))),
                 size if count > size => {
                     Err(Error::argument(format!("{count} bytes do not fit into {size}")))
                 }
                 _ => {
+                    *room = 0;
                     pulled.pull.filled(side, count);
                     Ok(())
                 }
@@ -225,7 +241,13 @@ pub unsafe extern "C" fn wsproxy_pull_input(
     len: usize,
 ) -> c_int {
     // SAFETY: passed on to the caller.
-    unsafe { pulled(p, |pulled| pulled.pull.input(one_side(side)?, bytes("input", data, len)?)) }
+    unsafe {
+        pulled(p, |pulled| {
+            let (side, data) = (one_side(side)?, bytes("input", data, len)?);
+            *pulled.room.get_mut(side) = 0;
+            pulled.pull.input(side, data)
+        })
+    }
 }
 
 /// The stream of `side` has ended, or its connection broke, or that of the upstream could not be made. It counts behind
@@ -325,7 +347,7 @@ pub unsafe extern "C" fn wsproxy_pull_pass(p: *mut wsproxy, side: c_int) -> c_in
     unsafe {
         pulled(p, |pulled| {
             let side = one_side(side)?;
-            *pulled.shown.get_mut(side) = None;
+            pulled.forget(side);
             pulled.pull.pass(side);
             Ok(())
         })
@@ -484,6 +506,7 @@ pub unsafe extern "C" fn wsproxy_pull_read(
     unsafe {
         ask(p, none, |pulled| {
             pulled.pull.tick(u64::try_from(now_ms).unwrap_or_default());
+            *pulled.room.get_mut(side) = 0;
             if pulled.pull.input(side, data).is_err() {
                 return none;
             }

@@ -1,7 +1,7 @@
 //! The event-loop face: a session whose host has the sockets and the clock, and drives it by pull. The host gives bytes,
 //! takes frames, gives verdicts and takes bytes; it may be nginx, an epoll loop or asyncio.
 //!
-//! Rules: no sockets, no threads, no clock and no callback; nothing blocks. The host tells the time by [`Pull::tick`],
+//! Rules: no sockets, no threads, no clock and no callback, a logger's neither; nothing blocks. The host tells the time by [`Pull::tick`],
 //! once in each turn of its loop, and whatever it calls after that counts as of then. A verdict may come as late as it
 //! likes: its direction waits, the other one goes on. The end of a stream counts behind the frames that came before it.
 
@@ -103,6 +103,7 @@ impl Pull {
 
     /// Tells the time, in milliseconds since any fixed moment; does what is due, and what other threads have asked for.
     pub fn tick(&mut self, now: u64) {
+        let moved = now > self.now;
         self.now = self.now.max(now);
         if self.halves.is_some() {
             let stopped = self.control.urgency() >= Urgency::Stop;
@@ -114,12 +115,17 @@ impl Pull {
             });
             return;
         }
-        self.keep_time();
+        self.keep_time(moved);
     }
 
     /// When to call [`Pull::tick`] at the latest; it changes with every other call.
-    pub fn deadline(&self) -> Option<u64> {
-        self.halves.as_ref().map_or_else(|| self.relay.deadline(), |halves| halves.deadline())
+    pub fn deadline(&mut self) -> Option<u64> {
+        if let Some(halves) = &self.halves {
+            return halves.deadline();
+        }
+        // What waits, or closes, only since the last tick has its deadline too.
+        self.relay.note_time(self.now, PerSide::<Below>::default());
+        self.relay.deadline()
     }
 
     /// Where the upstream is that was named last: the host is to dial it.
@@ -401,7 +407,11 @@ impl Pull {
         }
     }
 
-    fn keep_time(&mut self) {
+    /// Within the same millisecond nothing can be due that was not before.
+    fn keep_time(&mut self, moved: bool) {
+        if !moved && !self.relay.has_news() {
+            return;
+        }
         for side in Side::BOTH {
             if let Some(began) = self.shown.get_mut(side) {
                 self.relay.worked(*began, self.now);
@@ -482,7 +492,6 @@ impl Pull {
         self.relay.engine.settle();
         self.relay.begin(self.now);
         self.control.set_open(true);
-        log::debug!("pull: both sides are open");
     }
 }
 

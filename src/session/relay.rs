@@ -160,6 +160,12 @@ impl Relay {
         }
     }
 
+    /// Whether other threads have asked for something, or sent.
+    pub(crate) fn has_news(&self) -> bool {
+        let mail = |&side: &Side| self.control.mail(side).has_mail();
+        self.control.urgency() != Urgency::None || Side::BOTH.iter().any(mail)
+    }
+
     /// Takes note of what other threads have asked for and sent. What waits is to be written once more before the
     /// connections are closed, if [`Relay::is_cut`] says so now.
     pub(crate) fn hear(&mut self) {

@@ -133,7 +133,6 @@ typedef struct wsproxy_bytes {
 typedef struct wsproxy_turn {
     const void *data;
     size_t len;
-    int64_t deadline;
     int32_t more;
     int32_t wants_input;
     int32_t back;

@@ -111,25 +111,31 @@ local function pass(self, from, frame)
     return C.wsproxy_pull_verdict(self.session, from, FORWARD)
 end
 
+local function each_more(self, from, frame, each)
+    repeat
+        frame = each(self, from, frame)
+    until frame == nil
+end
+
 -- One turn: `frame` is the first that waits. Returns what is to be written to the other side, and whether more can be done
 -- when that is written, whether to read on, and whether the request's thread is to look. Nothing in it yields but the
--- hook, so that LuaJIT compiles it whole.
+-- hook, so that LuaJIT compiles it whole; the loop stands apart, for a loop that is mostly left at once is never compiled,
+-- nor what is around it.
 local function turn(self, from, frame)
-    local each = self.on_frame and decide or pass
     if frame ~= nil then
+        local each = self.each
         self.due[from] = nil
-    end
-    while frame ~= nil do
         frame = each(self, from, frame)
+        if frame ~= nil then
+            each_more(self, from, frame, each)
+        end
     end
     C.wsproxy_pull_turn(self.session, from, state, STATE_SIZE)
     local out
     if state.len ~= 0 then
         out = ffi_string(state.data, state.len)
     end
-    local deadline = tonumber(state.deadline)
-    local news = state.closing ~= 0 or state.back ~= 0 or (deadline >= 0 and deadline < self.deadline)
-    return out, state.more ~= 0, state.wants_input ~= 0, news
+    return out, state.more ~= 0, state.wants_input ~= 0, state.closing ~= 0 or state.back ~= 0
 end
 
 -- How long to wait for bytes: with `recv_timeout` until that has passed since the last frame.
@@ -252,10 +258,10 @@ local function is_finished(self)
     return now() * 1000 >= self.finished
 end
 
+-- Of all deadlines only that of the closing handshake can come before the one that was known when we fell asleep.
 local function next_look(self)
     local deadline = tonumber(C.wsproxy_pull_deadline(self.session))
-    self.deadline = deadline < 0 and math.huge or deadline
-    return min(self.deadline, self.finished or math.huge)
+    return min(deadline < 0 and math.huge or deadline, self.finished or math.huge)
 end
 
 -- An upstream that cannot be understood is not waited for, as soon as it was told so.
@@ -300,7 +306,12 @@ end
 function _M.run(self)
     local socks = { [CLIENT] = self.client, [UPSTREAM] = self.upstream }
     self.waker = semaphore.new(0)
+<<<<<<< HEAD
     self.deadline, self.due, self.armed, self.reading, self.writers = math.huge, {}, {}, {}, {}
+=======
+    self.each = self.on_frame and decide or pass
+    self.due, self.armed, self.writers = {}, {}, {}
+>>>>>>> main
     for side, sock in pairs(socks) do
         sock:settimeouts(FOR_EVER, self.write_timeout, FOR_EVER)
         self.writers[side] = writer_for(self, side, sock)
