@@ -54,6 +54,13 @@ missing() {
         has script || packages="$packages bsdutils"
         { has haproxy || [ -x /usr/sbin/haproxy ]; } || packages="$packages haproxy"
         has_browser || packages="$packages chromium"
+        # OpenResty's module in nginx, and WebSocket peers in Lua that are not ours.
+        { has nginx || [ -x /usr/sbin/nginx ]; } || packages="$packages nginx"
+        [ -e /usr/share/lua/5.1/resty/core.lua ] || packages="$packages lua-resty-core"
+        [ -e /usr/share/lua/5.1/nginx/websocket/client.lua ] || packages="$packages lua-nginx-websocket"
+        # Not the package luajit: it and the library that nginx's module needs push each other out.
+        { has luajit && [ -e /usr/lib/nginx/modules/ngx_http_lua_module.so ]; } ||
+            packages="$packages libnginx-mod-http-lua luajit2"
         # For the browser's database of authorities.
         has certutil || packages="$packages libnss3-tools"
         # The interpreter that the tests use may be another than the system's; it needs venv and pip in any case.

@@ -81,7 +81,8 @@ function _M.observer(proxy)
             log(INFO, fmt("timeout receiving frame from %s, reopening", role))
         end,
         receive_failed = function(role, err)
-            if not err:find("closed", 1, true) then
+            -- How a peer leaves that was told of the end is its own affair.
+            if not closing and not err:find("closed", 1, true) then
                 proxy.broken = proxy.broken or err
                 log(ERR, fmt("failed receiving frame from %s: %s", role, err))
             end
@@ -96,7 +97,11 @@ function _M.observer(proxy)
         forward_failed = function(role, err)
             log(ERR, fmt("failed forwarding a frame from %s: %s", role, err))
         end,
+        close_failed = function(role, err)
+            log(ERR, fmt("failed sending close frame to %s: %s", role, err))
+        end,
         hook_failed = function(err)
+            closing = true
             log(ERR, "failed to wait for websocket proxy threads: ", err)
         end,
         ending = function(result, role, words)

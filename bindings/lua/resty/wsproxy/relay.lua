@@ -47,9 +47,13 @@ local function wake(self)
 end
 _M.wake = wake
 
-local function refused(self, role)
+local function refused(self, from, kind)
     local err = ffi_string(C.wsproxy_error(self.session))
-    self.observer.forward_failed(role, err)
+    if kind == CLOSE then
+        self.observer.close_failed(ROLES[3 - from], err)
+    else
+        self.observer.forward_failed(ROLES[from], err)
+    end
     error(err, 0)
 end
 
@@ -61,13 +65,13 @@ local function change(self, from, kind, code, payload, new, new_code)
             error("opts.on_frame status code return value must be nil or a number", 0)
         end
         if C.wsproxy_pull_set_code(p, from, new_code) ~= 0 then
-            refused(self, ROLES[from])
+            refused(self, from, kind)
         end
         code = new_code
     end
     if new ~= payload and (kind ~= CLOSE or code) then
         if C.wsproxy_pull_set_payload(p, from, new, #new) ~= 0 then
-            refused(self, ROLES[from])
+            refused(self, from, kind)
         end
     end
     return code
@@ -204,7 +208,9 @@ local function move(self, from, sock)
             if receiving then
                 receiving(ROLES[from])
             end
+            self.reading[from] = true
             local data, err = sock:receiveany(READ_SIZE)
+            self.reading[from] = false
             frame = data and take_in(self, from, data) or nothing_came(self, from, err)
         end
     end
@@ -234,13 +240,18 @@ local function direction(self, from, sock)
     wake(self)
 end
 
+-- Whether nothing that still comes from `side` matters: both close frames have passed, or it cannot be understood.
+local function is_done(p, side)
+    return C.wsproxy_pull_is_closed(p, side) == 1 or C.wsproxy_pull_wants_fin(p, side) == 1
+end
+
 -- Whether only the end of a stream is missing, for which there is no time left.
 local function is_finished(self)
     local p = self.session
     if C.wsproxy_pull_is_over(p) == 1 then
         return true
     end
-    if C.wsproxy_pull_is_closed(p, CLIENT) == 0 or C.wsproxy_pull_is_closed(p, UPSTREAM) == 0 then
+    if not is_done(p, CLIENT) or not is_done(p, UPSTREAM) then
         return false
     end
     self.finished = self.finished or now() * 1000 + GRACE
@@ -253,8 +264,21 @@ local function next_look(self)
     return min(deadline < 0 and math.huge or deadline, self.finished or math.huge)
 end
 
+-- An upstream that cannot be understood is not waited for, as soon as it was told so.
+local function let_upstream_go(self, thread)
+    local idle = self.reading[UPSTREAM] and not self.writers[UPSTREAM].busy
+    if not idle or C.wsproxy_pull_wants_fin(self.session, UPSTREAM) == 0 then
+        return
+    end
+    kill(thread) -- it only reads, and a connection that is read cannot be closed
+    self.reading[UPSTREAM] = false
+    self.upstream:close()
+    local how = "was closed"
+    C.wsproxy_pull_input_ended(self.session, UPSTREAM, how, #how)
+end
+
 -- Keeps the time until the session is over.
-local function supervise(self)
+local function supervise(self, threads)
     while not is_finished(self) do
         self.woken = false
         local seconds = (next_look(self) - now() * 1000) / 1000
@@ -262,6 +286,7 @@ local function supervise(self)
         C.wsproxy_pull_tick(self.session, now() * 1000)
         self.writers[CLIENT]:push()
         self.writers[UPSTREAM]:push()
+        let_upstream_go(self, threads[UPSTREAM])
         tell(self)
     end
 end
@@ -281,8 +306,12 @@ end
 function _M.run(self)
     local socks = { [CLIENT] = self.client, [UPSTREAM] = self.upstream }
     self.waker = semaphore.new(0)
+<<<<<<< HEAD
+    self.deadline, self.due, self.armed, self.reading, self.writers = math.huge, {}, {}, {}, {}
+=======
     self.each = self.on_frame and decide or pass
     self.due, self.armed, self.writers = {}, {}, {}
+>>>>>>> main
     for side, sock in pairs(socks) do
         sock:settimeouts(FOR_EVER, self.write_timeout, FOR_EVER)
         self.writers[side] = writer_for(self, side, sock)
@@ -291,7 +320,7 @@ function _M.run(self)
     for side = CLIENT, UPSTREAM do
         threads[side] = spawn(direction, self, side, socks[side])
     end
-    supervise(self)
+    supervise(self, threads)
     for side, thread in pairs(threads) do
         kill(thread)
         self.writers[side]:close()

@@ -6,6 +6,7 @@
 local ffi = require "ffi"
 local C = require "wsproxy.library"
 local options = require "wsproxy.options"
+local tunnel = require "resty.wsproxy.tunnel"
 
 local ffi_string = ffi.string
 local tcp, now = ngx.socket.tcp, ngx.now
@@ -30,8 +31,10 @@ local function set_protocols(p, protocols)
     end
     for _, list in ipairs(protocols) do
         for name in tostring(list):gmatch("[^,]+") do
-            name = name:match("^%s*(.-)%s*$")
-            if name ~= "" and C.wsproxy_pull_add_subprotocol(p, name) ~= 0 then
+            name = name:match("^[ \t]*(.-)[ \t]*$")
+            if name:find("%z") then
+                return nil, "bad subprotocol: it has a zero byte"
+            elseif name ~= "" and C.wsproxy_pull_add_subprotocol(p, name) ~= 0 then
                 return nil, "bad subprotocol: " .. ffi_string(C.wsproxy_error(p))
             end
         end
@@ -72,6 +75,13 @@ local function set_header(p, name, value)
     return true
 end
 
+local function set_key(p, key)
+    if key:find("%z") or C.wsproxy_pull_set_key(p, key) ~= 0 then
+        return nil, "bad key: it is not 16 bytes in base64"
+    end
+    return true
+end
+
 -- What `opts` wants of the request. Wrong types are told in the words of lua-resty-websocket.
 local function prepare(p, opts)
     if opts.server_name ~= nil and type(opts.server_name) ~= "string" then
@@ -96,8 +106,8 @@ local function prepare(p, opts)
     if ok and opts.host then
         ok, err = set_header(p, "Host", opts.host)
     end
-    if ok and opts.key and C.wsproxy_pull_set_key(p, tostring(opts.key)) ~= 0 then
-        return nil, "bad key: " .. ffi_string(C.wsproxy_error(p))
+    if ok and opts.key then
+        ok, err = set_key(p, tostring(opts.key))
     end
     return ok, err
 end
@@ -113,13 +123,24 @@ local function address(p)
     return host, port, host
 end
 
+-- The HTTP proxy that leads to the upstream, if there is one: it is for wss:// alone.
+local function http_proxy(p, opts)
+    if opts.proxy_opts and C.wsproxy_pull_upstream_is_secure(p) == 1 then
+        return opts.proxy_opts.wss_proxy
+    end
+    return nil
+end
+
 local function connect(sock, p, opts)
     local host, port = address(p)
     local pool
     if opts.pool or opts.pool_size or opts.backlog then
         pool = { pool = opts.pool, pool_size = opts.pool_size, backlog = opts.backlog }
     end
-    if port and pool then
+    local through = http_proxy(p, opts)
+    if through then
+        return tunnel.dial(sock, through, pool)
+    elseif port and pool then
         return sock:connect(host, port, pool)
     elseif port then
         return sock:connect(host, port)
@@ -130,6 +151,13 @@ local function connect(sock, p, opts)
 end
 
 local function secure(sock, p, opts, verify)
+    if http_proxy(p, opts) then
+        local host, port = address(p)
+        local ok, err = tunnel.ask(sock, host, port, opts.proxy_opts.wss_proxy_authorization)
+        if not ok then
+            return nil, err
+        end
+    end
     if opts.client_cert then
         local ok, err = sock:setclientcert(opts.client_cert, opts.client_priv_key)
         if not ok then
@@ -160,13 +188,14 @@ local function send_request(sock, p)
     end
 end
 
--- The head of the upstream's answer, without the empty line.
+-- The head of the upstream's answer, without the empty line; and whether that has come.
 local function answer_head(p)
     local head = C.wsproxy_pull_answer_head(p, size)
     if head == nil then
         return nil
     end
-    return (ffi_string(head, size[0]):gsub("\r\n\r\n$", ""))
+    local lines, ends = ffi_string(head, size[0]):gsub("\r\n\r\n$", "")
+    return lines, ends == 1
 end
 
 local function refusal(p)
@@ -181,7 +210,7 @@ local function read_answer(sock, p)
     while true do
         local state = C.wsproxy_pull_is_open(p, UPSTREAM)
         if state == 1 then
-            return true, nil, answer_head(p)
+            return true, nil, (answer_head(p))
         elseif state < 0 then
             return refusal(p)
         end
@@ -190,11 +219,9 @@ local function read_answer(sock, p)
         if data then
             C.wsproxy_pull_input(p, UPSTREAM, data, #data)
         else
-            local head = answer_head(p)
             C.wsproxy_pull_input_ended(p, UPSTREAM, err, #err)
-            state = C.wsproxy_pull_is_open(p, UPSTREAM)
-            head = answer_head(p) or head
-            if head then
+            local _, is_whole = answer_head(p)
+            if is_whole then
                 return refusal(p)
             end
             return nil, "failed to receive response header: " .. err
