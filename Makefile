@@ -68,13 +68,8 @@ target/c/proxy-epoll: $(EPOLL_SOURCES) $(C_HEADERS) Makefile | target/c/$(SONAME
 demo: examples ## show frames as they cross the C host
 	$(CARGO) run --quiet --locked --example demo
 
-<<<<<<< HEAD
 test: setup-test ## run every test: Rust, C, valgrind, Python, nginx, HAProxy, a browser, installation, demo
-	@echo "== building the C host"
-=======
-test: setup-test ## run every test: Rust, C, valgrind, Python, HAProxy, a browser, installation, demo
 	@echo "== building the C hosts"
->>>>>>> main
 	@$(MAKE) --no-print-directory examples
 	@echo "== the demo"
 	@$(MAKE) --no-print-directory demo

@@ -306,12 +306,8 @@ end
 function _M.run(self)
     local socks = { [CLIENT] = self.client, [UPSTREAM] = self.upstream }
     self.waker = semaphore.new(0)
-<<<<<<< HEAD
-    self.deadline, self.due, self.armed, self.reading, self.writers = math.huge, {}, {}, {}, {}
-=======
     self.each = self.on_frame and decide or pass
-    self.due, self.armed, self.writers = {}, {}, {}
->>>>>>> main
+    self.due, self.armed, self.reading, self.writers = {}, {}, {}, {}
     for side, sock in pairs(socks) do
         sock:settimeouts(FOR_EVER, self.write_timeout, FOR_EVER)
         self.writers[side] = writer_for(self, side, sock)
