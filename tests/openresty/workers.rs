@@ -105,7 +105,7 @@ fn sessions_outlive_a_reload_and_new_ones_are_served_by_new_workers() {
     close(&mut old, &mut olds);
     drop((old, olds));
     wait_until("one worker is left", || children(id).len() == 1);
-    assert_eq!(scene.nginx.reports("execute"), ["true nil"; 4]);
+    assert_eq!(scene.nginx.first_reports("execute", 4), ["true nil"; 4]);
     scene.nginx.is_content();
 }
 
