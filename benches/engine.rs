@@ -61,6 +61,7 @@ fn masking(c: &mut Criterion) {
             });
         });
     }
+    group.throughput(Throughput::Elements(1));
     group.bench_function("a fresh one", |b| {
         let mut masks = MaskSource::from_seed(SEED);
         b.iter(|| masks.next_mask());

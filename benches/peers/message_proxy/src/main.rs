@@ -30,7 +30,8 @@ async fn serve(client: TcpStream, upstream: u16) -> Result<(), Error> {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let ports: Vec<u16> = std::env::args().skip(1).map(|port| port.parse()).collect::<Result<_, _>>()?;
+    let ports: Vec<u16> =
+        std::env::args().skip(1).map(|port| port.parse()).collect::<Result<_, _>>()?;
     let [port, upstream] = ports[..] else { return Err("LISTEN_PORT and UPSTREAM_PORT".into()) };
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
     loop {
