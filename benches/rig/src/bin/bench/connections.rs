@@ -21,10 +21,10 @@ const AT_ONCE: usize = 32;
 /// What each session echoes before it is idle again.
 const TRAFFIC: &str = "binary 65536 1 times 4";
 /// How often sessions are opened in each repetition.
-const WAVES: usize = 3;
+const WAVES: usize = 2;
 /// In which a proxy comes to rest: after sessions were opened or closed, and after traffic.
 const REST: Duration = Duration::from_millis(300);
-const LONG_REST: Duration = Duration::from_secs(2);
+const LONG_REST: Duration = Duration::from_millis(1500);
 
 /// The budgets: KiB per idle session, KiB above that after traffic, and connects per second beside the pump.
 const IDLE_CALLER: f64 = 22.0;
@@ -112,9 +112,9 @@ fn section(outcomes: &Outcomes) -> Section {
         table.push(row(outcome, |costs| cells(outcome.peer, costs, pump)));
     }
     let notes = vec![format!(
-        "PSS of the proxy per session: idle, idle again {} s after echoing 4 × 64 KiB each, and what is left in all \
+        "PSS of the proxy per session: idle, idle again {:.1} s after echoing 4 × 64 KiB each, and what is left in all \
          when they are closed. {AT_ONCE} connects at once.",
-        LONG_REST.as_secs()
+        LONG_REST.as_secs_f64()
     )];
     let title = format!("Row f: {SESSIONS} sessions");
     Section { title, table, notes, has_failures: have_failures(outcomes) }

@@ -179,13 +179,7 @@ const MODULES: &str = "/usr/lib/nginx/modules";
 const LUA_MODULE: &str = "ngx_http_lua_module.so";
 
 fn lua_folder(setting: &Setting) -> PathBuf {
-    let folder = setting.root.join("bindings/lua");
-    let library = folder.join("lib");
-    if library.is_dir() {
-        library
-    } else {
-        folder
-    }
+    setting.root.join("bindings/lua")
 }
 
 fn lua_module(setting: &Setting) -> PathBuf {

@@ -43,7 +43,7 @@ impl Profile {
         let text = String::from_utf8_lossy(&output.stdout);
         let lines = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
         println!("{}:", self.file.display());
-        lines.take(LINES).for_each(|line| println!("{line}"));
+        lines.take(LINES).for_each(|line| println!("{}", line.trim_end_matches([' ', '-'])));
         match output.status.success() {
             true => Ok(()),
             false => Err(String::from_utf8_lossy(&output.stderr).into()),
