@@ -124,12 +124,20 @@ fn cells(peer: &Peer, costs: &Costs, pump: Option<f64>) -> Vec<String> {
     let median = |figures: &Figures| figures.median().unwrap_or(f64::NAN);
     let (idle, connects) = (median(&costs.idle), median(&costs.per_second));
     let above = median(&costs.after_traffic) - idle;
-    let most = if peer.shape == Shape::Threads { IDLE_THREADS } else { IDLE_CALLER };
-    let ours = peer.budget.is_some();
-    let budget = if ours { verdict(idle, most) } else { String::new() };
-    let above = if ours { verdict(above, ABOVE_IDLE) } else { format!("{above:.2}") };
+    // Event loops have no budget here.
+    let most = match peer.shape {
+        Shape::Threads => Some(IDLE_THREADS),
+        Shape::Caller => Some(IDLE_CALLER),
+        Shape::Loop => None,
+    };
+    let most = most.filter(|_| peer.budget.is_some());
+    let budget = most.map_or(String::new(), |most| verdict(idle, most));
+    let above = match most {
+        Some(_) => verdict(above, ABOVE_IDLE),
+        None => format!("{above:.2}"),
+    };
     let ratio = pump.map_or("–".into(), |pump| match connects / pump {
-        ratio if ours && ratio < CONNECTS => format!("{ratio:.2} UNDER {CONNECTS}"),
+        ratio if most.is_some() && ratio < CONNECTS => format!("{ratio:.2} UNDER {CONNECTS}"),
         ratio => format!("{ratio:.2}"),
     });
     vec![

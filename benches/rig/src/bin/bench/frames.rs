@@ -51,7 +51,8 @@ pub fn plain(setting: &Setting, options: &Options, row: Row) -> Section {
         _ => E,
     };
     let outcomes = measure(setting, options, load, false);
-    let budget = |peer: &Peer| peer.budget.and_then(|budget| limit(&outcomes, budget));
+    let budget =
+        |peer: &Peer| limit(&outcomes, peer.budget.filter(|budget| load.size <= budget.most)?);
     section(options, load.name, load, &outcomes, PUMPS, budget)
 }
 

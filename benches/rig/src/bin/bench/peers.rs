@@ -23,7 +23,17 @@ pub enum Shape {
 pub struct Budget {
     pub than: &'static str,
     pub factor: f64,
+    /// The largest message that it is for.
+    pub most: usize,
 }
+
+impl Budget {
+    const fn of(than: &'static str, factor: f64) -> Self {
+        Budget { than, factor, most: usize::MAX }
+    }
+}
+
+type Flags = &'static [&'static str];
 
 enum Program {
     /// `target/c/NAME LISTEN_PORT UPSTREAM_PORT`
@@ -34,10 +44,11 @@ enum Program {
     Haproxy,
     TokioTungstenite,
     Websockets,
-    /// `target/c/NAME --listen … --upstream … FLAGS`
+    /// `target/c/NAME --listen … --upstream … FLAGS`, and `--tls-ca` if it speaks TLS.
     Host {
         name: &'static str,
-        flags: &'static [&'static str],
+        flags: Flags,
+        tls: bool,
     },
     NginxLua,
 }
@@ -54,15 +65,14 @@ const fn other(name: &'static str, shape: Shape, program: Program) -> Peer {
     Peer { name, shape, budget: None, program }
 }
 
-const fn host(
-    name: &'static str,
-    shape: Shape,
-    (than, factor): (&'static str, f64),
-    program: (&'static str, &'static [&'static str]),
-) -> Peer {
-    let (program, flags) = program;
-    let program = Program::Host { name: program, flags };
-    Peer { name, shape, budget: Some(Budget { than, factor }), program }
+const fn proxy(name: &'static str, shape: Shape, factor: f64, flags: Flags) -> Peer {
+    let program = Program::Host { name: "proxy", flags, tls: true };
+    Peer { name, shape, budget: Some(Budget::of(PUMP, factor)), program }
+}
+
+const fn proxy_epoll(name: &'static str, flags: Flags) -> Peer {
+    let program = Program::Host { name: "proxy-epoll", flags, tls: false };
+    Peer { name, shape: Shape::Loop, budget: Some(Budget::of(LOOP, 1.15)), program }
 }
 
 const BUFFERS: &str = "proxy_buffer_size 64k; proxy_buffers 8 64k;";
@@ -77,31 +87,16 @@ pub static PEERS: [Peer; 14] = [
     other("haproxy", Shape::Loop, Program::Haproxy),
     other("tokio-tungstenite", Shape::Loop, Program::TokioTungstenite),
     other("websockets", Shape::Loop, Program::Websockets),
-    host("none", Shape::Threads, (PUMP, 1.05), ("proxy", &["--hook", "none"])),
-    host(
-        "pass-serial",
-        Shape::Threads,
-        (PUMP, 1.10),
-        ("proxy", &["--hook", "pass", "--threads", "serial"]),
-    ),
-    host(
-        "pass-concurrent",
-        Shape::Threads,
-        (PUMP, 1.10),
-        ("proxy", &["--hook", "pass", "--threads", "concurrent"]),
-    ),
-    host(
-        "pass-caller",
-        Shape::Caller,
-        (PUMP, 1.10),
-        ("proxy", &["--hook", "pass", "--threads", "caller"]),
-    ),
-    host("epoll-none", Shape::Loop, (LOOP, 1.15), ("proxy-epoll", &["--hook", "none"])),
-    host("epoll-pass", Shape::Loop, (LOOP, 1.15), ("proxy-epoll", &["--hook", "pass"])),
+    proxy("none", Shape::Threads, 1.05, &["--hook", "none"]),
+    proxy("pass-serial", Shape::Threads, 1.10, &["--hook", "pass", "--threads", "serial"]),
+    proxy("pass-concurrent", Shape::Threads, 1.10, &["--hook", "pass", "--threads", "concurrent"]),
+    proxy("pass-caller", Shape::Caller, 1.10, &["--hook", "pass", "--threads", "caller"]),
+    proxy_epoll("epoll-none", &["--hook", "none"]),
+    proxy_epoll("epoll-pass", &["--hook", "pass"]),
     Peer {
         name: "nginx-lua",
         shape: Shape::Loop,
-        budget: Some(Budget { than: "nginx-64k", factor: 1.10 }),
+        budget: Some(Budget { than: "nginx-64k", factor: 1.10, most: 125 }),
         program: Program::NginxLua,
     },
 ];
@@ -109,12 +104,20 @@ pub static PEERS: [Peer; 14] = [
 impl Peer {
     /// Why it cannot be measured, if so.
     pub fn unfit(&self, setting: &Setting, tls: bool) -> Option<String> {
-        use Program::{Pump, TokioTungstenite, Websockets};
-        if tls && matches!(self.program, Pump(_) | TokioTungstenite | Websockets) {
+        if tls && !self.speaks_tls() {
             return Some("no TLS".into());
         }
         let absent = self.files(setting).into_iter().find(|file| !file.exists())?;
         Some(format!("not built: there is no {}", setting.short(&absent)))
+    }
+
+    /// To the upstream.
+    fn speaks_tls(&self) -> bool {
+        match self.program {
+            Program::Pump(_) | Program::TokioTungstenite | Program::Websockets => false,
+            Program::Host { tls, .. } => tls,
+            Program::Nginx { .. } | Program::Haproxy | Program::NginxLua => true,
+        }
     }
 
     fn files(&self, setting: &Setting) -> Vec<PathBuf> {
@@ -142,7 +145,7 @@ impl Peer {
                 python.arg(setting.peer("websockets_proxy.py"));
                 with_ports(python, place)
             }
-            Program::Host { name, flags } => host_command(place, name, flags),
+            Program::Host { name, flags, .. } => host_command(place, name, flags),
             Program::Nginx { buffers } => nginx(place, buffers)?,
             Program::NginxLua => nginx_lua(place)?,
             Program::Haproxy => haproxy(place)?,

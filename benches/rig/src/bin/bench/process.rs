@@ -45,11 +45,11 @@ impl Process {
         tree(self.pid())
     }
 
-    /// The end of what it said on standard error.
-    pub fn last_words(&self) -> String {
+    /// The beginning of what it said on standard error: the cause comes first.
+    pub fn words(&self) -> String {
         let said = fs::read_to_string(&self.words).unwrap_or_default();
-        let lines: Vec<&str> = said.lines().rev().take(3).collect();
-        lines.into_iter().rev().collect::<Vec<_>>().join("; ")
+        let lines = said.lines().filter(|line| !line.trim().is_empty());
+        lines.take(2).collect::<Vec<_>>().join("; ")
     }
 
     /// Waits for its end, for so long.
@@ -65,12 +65,10 @@ impl Process {
         let begun = Instant::now();
         while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
             if let Some(status) = self.child.try_wait()? {
-                return Err(format!("did not start: {status}; {}", self.last_words()).into());
+                return Err(format!("did not start: {status}; {}", self.words()).into());
             }
             if begun.elapsed() > READY_WITHIN {
-                return Err(
-                    format!("no listener after {READY_WITHIN:?}; {}", self.last_words()).into()
-                );
+                return Err(format!("no listener after {READY_WITHIN:?}; {}", self.words()).into());
             }
             sleep(LOOK_AGAIN);
         }
@@ -114,14 +112,14 @@ impl Dialogue {
         let mut line = String::new();
         if self.answers.read_line(&mut line)? == 0 {
             let _ = self.process.child.wait(); // its words are all there then
-            return Err(self.process.last_words().into());
+            return Err(self.process.words().into());
         }
         Ok(line.trim().to_owned())
     }
 
     /// The numbers of its answer to `order`.
     pub fn ask(&mut self, order: &str) -> Result<Vec<f64>> {
-        // If it has ended, its answer is its last words.
+        // If it has ended, its words are the answer.
         let _ = writeln!(self.orders, "{order}");
         let line = self.line()?;
         let numbers: std::result::Result<_, _> = line.split(' ').skip(1).map(str::parse).collect();

@@ -5,6 +5,9 @@ use crate::peers::Peer;
 use crate::stage::Setting;
 use crate::Result;
 
+/// Characters of a failure that the table shows; standard error has all.
+const MOST_WORDS: usize = 100;
+
 /// What a peer measured, or why it did not.
 pub struct Outcome<T> {
     pub peer: &'static Peer,
@@ -33,7 +36,8 @@ impl<T: Default> Outcome<T> {
         }
         if let Err(error) = once(self.peer, &mut self.figures) {
             eprintln!("bench: {}: {error}", self.peer.name);
-            self.unfit = Some(format!("failed: {error}"));
+            let words: String = error.to_string().chars().take(MOST_WORDS).collect();
+            self.unfit = Some(format!("failed: {words}"));
             self.failed = true;
         }
     }

@@ -170,7 +170,7 @@ impl Stage {
 
     fn ask(&mut self, order: &str) -> Result<Vec<f64>> {
         self.load.ask(order).map_err(|error| {
-            let words = self.proxy.last_words();
+            let words = self.proxy.words();
             format!("{error}{}{words}", if words.is_empty() { "" } else { "; the proxy: " }).into()
         })
     }
