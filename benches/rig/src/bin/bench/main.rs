@@ -12,6 +12,7 @@ mod figures;
 mod frames;
 mod machine;
 mod options;
+mod others;
 mod peers;
 mod placement;
 mod process;
@@ -29,6 +30,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use options::{Options, Row};
+use others::Others;
 use report::Section;
 use stage::Setting;
 
@@ -49,8 +51,9 @@ fn measure(setting: &Setting, options: &Options, row: Row) -> Vec<Section> {
 /// Whether every peer that is built did its work.
 fn run(options: &Options) -> Result<bool> {
     let setting = Setting::new(options.placement)?;
-    let head = machine::describe(&setting, options)?;
+    let mut head = machine::describe(&setting, options)?;
     println!("{head}");
+    let others = Others::watch()?;
     let mut sections = Vec::new();
     for row in &options.rows {
         for section in measure(&setting, options, *row) {
@@ -58,6 +61,9 @@ fn run(options: &Options) -> Result<bool> {
             sections.push(section);
         }
     }
+    let others = others.words()?;
+    println!("{others}");
+    head.push_str(&others);
     if options.write {
         fs::write(Path::new(RESULTS), report::page(&head, &sections))?;
         println!("written to {RESULTS}");

@@ -2,7 +2,7 @@
 //!
 //! Theory: left alone, the scheduler puts a proxy now beside its load and now apart from it, and sticks to that for
 //! seconds. A wake-up of another CPU costs more than all that a proxy does for a small frame, in a virtual machine most
-//! of all; so the same proxy costs 3 µs per frame in one repetition and 15 in the next, and no median helps.
+//! of all; so the same proxy costs 3 µs per frame in one repetition and 25 in the next, and no median helps.
 
 use nix::sched::{sched_getaffinity, CpuSet};
 use nix::unistd::Pid;
