@@ -473,6 +473,47 @@ fn the_host_ends_a_session_with_a_close_of_its_own_for_each_side() {
 }
 
 #[test]
+fn output_that_is_taken_is_what_would_have_been_written() {
+    let run = |takes: bool| {
+        let mut session = Session::open(Config::new());
+        for n in 0..50u8 {
+            session
+                .pull
+                .input(Side::Upstream, &frame(Side::Upstream, 0x82, &[n; 3]).repeat(3))
+                .unwrap();
+            let mut changed = n % 3;
+            while session.pull.poll(Side::Upstream) {
+                if changed == 1 {
+                    session.pull.frame(Side::Upstream).unwrap().set_payload(&[n; 500]).unwrap();
+                }
+                changed = changed.saturating_sub(1);
+                session.pull.resolve(Side::Upstream, Verdict::Forward);
+            }
+            if n % 7 == 0 {
+                session.proxy.send(Side::Client, Kind::Ping, &[n]).unwrap();
+                session.pull.tick(1000);
+            }
+            if takes {
+                while session.pull.has_more(Side::Client) {
+                    session.pull.take_output(Side::Client);
+                    let taken = session.pull.taken(Side::Client).to_vec();
+                    session.client.extend(taken);
+                }
+            } else {
+                session.settle();
+            }
+        }
+        session.proxy.stop(1000, "").unwrap();
+        session.pull.tick(1000);
+        session.pull.take_output(Side::Client);
+        session.client.extend(session.pull.taken(Side::Client));
+        session.client
+    };
+    assert_eq!(run(true), run(false));
+    assert!(run(true).len() > 8000);
+}
+
+#[test]
 fn one_session_is_driven_by_one_face() {
     let proxy = Proxy::new(Arc::new(Config::new())).unwrap();
     let _pull = proxy.pull().unwrap();

@@ -5,6 +5,7 @@
 //! frame and after each verdict, so that nothing they end goes on, and what they send from inside a hook goes before
 //! the frame that the hook looks at.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::control::Control;
@@ -125,6 +126,13 @@ impl Relay {
         self.engine.wrote(to, count);
         *self.moved.get_mut(to) = true;
         *self.relayed.get_mut(to) |= relays;
+    }
+
+    /// Takes all of the engine's output, as written.
+    pub(crate) fn take_output(&mut self, to: Side, copy: &mut Vec<u8>) -> Option<Range<usize>> {
+        *self.moved.get_mut(to) |= self.engine.has_output(to);
+        *self.relayed.get_mut(to) |= self.engine.directions.get(to.other()).has_ready();
+        self.engine.take_output(to, copy)
     }
 
     /// Bytes went out below the engine.
