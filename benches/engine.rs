@@ -87,7 +87,12 @@ fn text(c: &mut Criterion) {
 /// The default limits of a configuration, with room for the frames that are measured.
 fn rules() -> Rules {
     let most = 64 << 20;
-    let limits = Limits { max_frame_size: most, max_message_size: most, max_fragments: 1 << 20 };
+    let limits = Limits {
+        max_frame_size: most,
+        max_message_size: most,
+        max_fragments: 1 << 20,
+        explain: false,
+    };
     Rules { aggregate: false, check_utf8: true, limits }
 }
 
