@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs what this machine lacks for building (`setup.sh build`) or for testing (`setup.sh test`) libwsproxy.
+# Installs what this machine lacks for building (`setup.sh build`), testing (`test`), measuring (`bench`) or profiling
+# (`profile`) libwsproxy.
 #
 # Rules. Asks nothing, touches nothing and needs no network when nothing is missing. Installs through apt, as root or
 # through a sudo that needs no password; where it may not, it says what to install and stops with status 1.
@@ -7,9 +8,9 @@ set -eu
 
 kind=${1:-test}
 case $kind in
-build | test) ;;
+build | test | bench | profile) ;;
 *)
-    echo "usage: $0 [build|test]" >&2
+    echo "usage: $0 [build|test|bench|profile]" >&2
     exit 2
     ;;
 esac
@@ -66,6 +67,18 @@ missing() {
         # The interpreter that the tests use may be another than the system's; it needs venv and pip in any case.
         python3 -c 'import venv, ensurepip' >/dev/null 2>&1 || packages="$packages python3 python3-venv"
     fi
+    if [ "$kind" = bench ] || [ "$kind" = profile ]; then
+        has openssl || packages="$packages openssl"
+        { has setpriv && has taskset; } || packages="$packages util-linux"
+        [ -x /usr/sbin/nginx ] || packages="$packages nginx"
+        [ -e /usr/lib/nginx/modules/ngx_http_lua_module.so ] || packages="$packages libnginx-mod-http-lua"
+        [ -x /usr/sbin/haproxy ] || packages="$packages haproxy"
+        python3 -c 'import venv, ensurepip' >/dev/null 2>&1 || packages="$packages python3 python3-venv"
+    fi
+    if [ "$kind" = profile ]; then
+        # On Ubuntu it is linux-tools-generic.
+        has perf || packages="$packages linux-perf"
+    fi
     echo "$packages"
 }
 
@@ -89,11 +102,11 @@ install_packages() {
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $1
 }
 
-# A library of the tests asks for a newer Rust than the crate itself does.
+# Libraries of the tests and of the benchmark ask for a newer Rust than the crate itself does.
 check_rust() {
     case $kind in
     build) oldest=85 ;;
-    test) oldest=88 ;;
+    *) oldest=88 ;;
     esac
     cargo=${CARGO:-cargo}
     if ! has "$cargo"; then
