@@ -61,12 +61,13 @@ local function check(opts)
     return nil
 end
 
--- The options of resty.wsproxy that come to the same. A limit on frames is one on messages where those are joined.
+-- The options of resty.wsproxy that come to the same. A limit on frames is one on messages where those are joined, by the
+-- library or, under `debug`, by resty.websocket.joining.
 local function translated(opts)
     local new = {
         recv_timeout = opts.recv_timeout,
         connect_timeout = opts.connect_timeout or HANDSHAKE_TIMEOUT,
-        aggregate_fragments = opts.aggregate_fragments and true or false,
+        aggregate_fragments = opts.aggregate_fragments and not opts.debug or false,
         pass_headers = false,
         explain_limits = true,
     }

@@ -4,6 +4,7 @@
 -- frame is a block at DEBUG.
 
 local C = require "wsproxy.library"
+local joining = require "resty.websocket.joining"
 
 local log, fmt = ngx.log, string.format
 local INFO, ERR, DEBUG = ngx.INFO, ngx.ERR, ngx.DEBUG
@@ -33,9 +34,12 @@ local function shortened(payload)
     return fmt("%q", payload)
 end
 
-local function block(proxy, role, typ, payload, fin, code)
+local function block(proxy, role, typ, payload, fin, code, initial)
     local arrow = (typ == "close" and CLOSE_ARROWS or ARROWS)[role]
     local extra = code and fmt("\n  code: %d", code) or ""
+    if initial then
+        extra = extra .. fmt("\n  initial type: \"%s\"", initial)
+    end
     return fmt("\n[frame] downstream %s resty.proxy %s upstream\n"
         .. "  aggregating: %s\n  type: \"%s\"%s\n  payload: %s (len: %d)\n  fin: %s",
         arrow, arrow, tostring(proxy.aggregate_fragments), typ, extra, shortened(payload), #payload, tostring(fin))
@@ -46,8 +50,10 @@ function _M.watched(proxy, on_frame)
     if not proxy.debug then
         return on_frame
     end
-    return function(_, role, typ, payload, fin, code)
-        log(DEBUG, block(proxy, role, typ, payload, fin, code))
+    local function told(role, typ, payload, fin, code, initial)
+        log(DEBUG, block(proxy, role, typ, payload, fin, code, initial))
+    end
+    local function decide(_, role, typ, payload, fin, code)
         if not on_frame then
             return payload, code
         end
@@ -56,6 +62,13 @@ function _M.watched(proxy, on_frame)
             log(DEBUG, role, " dropping ", typ, " frame after on_frame handler requested it")
         end
         return new, new_code
+    end
+    if proxy.aggregate_fragments then
+        return joining.callback(told, decide)
+    end
+    return function(_, role, typ, payload, fin, code)
+        told(role, typ, payload, fin, code)
+        return decide(_, role, typ, payload, fin, code)
     end
 end
 
