@@ -69,10 +69,11 @@ test: setup-test ## run every test: Rust, C, valgrind, Python, HAProxy, a browse
 	$(CARGO) test --locked --no-fail-fast
 
 # Advisories are not looked up here: their database is no package of a registry, and a test must not need more than that.
-lint: setup-build ## formatting, clippy and the documentation, warnings as errors
+lint: setup-lint ## formatting, clippy, the documentation and luacheck, warnings as errors
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
+	cd bindings/lua && luacheck --quiet --no-color .
 
 header: ## write include/wsproxy.h from src/ffi
 	WSPROXY_UPDATE=1 $(CARGO) test --locked --test header
@@ -97,9 +98,12 @@ clean: ## delete everything that was built
 help: ## list these
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 
-.PHONY: setup-build setup-test
+.PHONY: setup-build setup-lint setup-test
 setup-build:
 	@tests/setup.sh build
+
+setup-lint:
+	@tests/setup.sh lint
 
 setup-test:
 	@tests/setup.sh test

@@ -192,7 +192,7 @@ local function read_answer(sock, p)
         else
             local head = answer_head(p)
             C.wsproxy_pull_input_ended(p, UPSTREAM, err, #err)
-            state = C.wsproxy_pull_is_open(p, UPSTREAM)
+            C.wsproxy_pull_is_open(p, UPSTREAM) -- which keeps the words
             head = answer_head(p) or head
             if head then
                 return refusal(p)
