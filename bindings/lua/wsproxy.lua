@@ -23,7 +23,7 @@ local type, error, tonumber, tostring, pcall, setmetatable = type, error, tonumb
 local CALLER = tonumber(C.WSPROXY_CALLER)
 local CLIENT, UPSTREAM = tonumber(C.WSPROXY_CLIENT), tonumber(C.WSPROXY_UPSTREAM)
 local ERR_ARGUMENT, ERR_STATE = tonumber(C.WSPROXY_ERR_ARGUMENT), tonumber(C.WSPROXY_ERR_STATE)
-local ERR_STOPPED = tonumber(C.WSPROXY_ERR_STOPPED)
+local ERR_STOPPED, ERR_HOOK = tonumber(C.WSPROXY_ERR_STOPPED), tonumber(C.WSPROXY_ERR_HOOK)
 
 local ENDED = "the session has ended"
 
@@ -238,9 +238,17 @@ function _M:execute()
     if self.state.upstream ~= "open" then
         return nil, "upstream connection not established"
     end
+    local callback, err = hook.callback(self)
+    if err then
+        let_go(self)
+        return nil, err, ERR_HOOK
+    end
     self.state = { client = "running", upstream = "running" }
-    local result = hook.run(self)
-    local err = self.hook_error or result ~= 0 and ffi_string(C.wsproxy_error(self.session))
+    local result = hook.execute(self.session, callback)
+    if callback then
+        callback:free()
+    end
+    err = self.hook_error or result ~= 0 and ffi_string(C.wsproxy_error(self.session))
     let_go(self)
     if err then
         return nil, err, result

@@ -14,5 +14,10 @@ mod stream;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod connecting;
+mod ending;
 mod forwarding;
+mod life;
+mod listening;
+mod loading;
 mod on_frame;

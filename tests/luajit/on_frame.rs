@@ -79,7 +79,9 @@ fn a_close_without_a_code_gets_one_from_the_hook_or_stays_without_reason() {
 
 #[test]
 fn a_dropped_close_leaves_the_session_open_for_the_other_side() {
-    let mut scene = Scene::hooked("if typ == 'close' and role == 'client' then return nil end return payload, code");
+    let mut scene = Scene::hooked(
+        "if typ == 'close' and role == 'client' then return nil end return payload, code",
+    );
     scene.client.send_close(1000, "");
     scene.upstream.send_text("still here");
     scene.client.expect(true, TEXT, b"still here");
@@ -88,7 +90,8 @@ fn a_dropped_close_leaves_the_session_open_for_the_other_side() {
 }
 
 fn fails(body: &str, words: &str) {
-    let mut scene = Scene::hooked(&format!("if typ ~= 'text' then return payload, code end {body}"));
+    let mut scene =
+        Scene::hooked(&format!("if typ ~= 'text' then return payload, code end {body}"));
     scene.client.send_text("hello");
     scene.has_failed(words);
 }
@@ -99,7 +102,10 @@ fn an_error_in_the_hook_closes_both_sides_and_is_returned_with_its_words() {
     fails("error({ code = 7 })", "table: 0x");
     fails("error()", "nil");
     fails("error(setmetatable({}, { __tostring = function() return 'in words' end }))", "in words");
-    fails("error(setmetatable({}, { __tostring = function() error('no') end }))", "an error of type table");
+    fails(
+        "error(setmetatable({}, { __tostring = function() error('no') end }))",
+        "an error of type table",
+    );
     fails("local none; return none.field", "attempt to index local 'none'");
     fails("local function deep() return 1 + deep() end deep()", "stack overflow");
     fails("coroutine.yield()", "attempt to yield");
@@ -146,7 +152,8 @@ fn a_payload_that_a_frame_cannot_have_is_a_failed_hook() {
 
 #[test]
 fn an_error_in_the_middle_of_a_message_leaves_a_legal_stream() {
-    let mut scene = Scene::hooked("if payload == 'two' then error('no two') end return payload, code");
+    let mut scene =
+        Scene::hooked("if payload == 'two' then error('no two') end return payload, code");
     scene.client.send(false, TEXT, b"one");
     scene.upstream.expect(false, TEXT, b"one");
     scene.client.send(false, CONTINUATION, b"two");
@@ -156,7 +163,8 @@ fn an_error_in_the_middle_of_a_message_leaves_a_legal_stream() {
 #[test]
 fn the_hook_is_not_called_again_after_it_has_failed() {
     let mut scene = Scene::hooked("report('called', payload) error('once')");
-    let frames: Vec<u8> = (0..50).flat_map(|n| scene.client.frame(true, TEXT, &[b'a' + n % 26])).collect();
+    let frames: Vec<u8> =
+        (0..50).flat_map(|n| scene.client.frame(true, TEXT, &[b'a' + n % 26])).collect();
     scene.client.send_bytes(&frames);
     scene.script.says("called\ta");
     scene.has_failed("once");
@@ -185,7 +193,10 @@ fn both_directions_are_called_in_order_and_never_at_once() {
         for reader in [&mut scene.client, &mut scene.upstream] {
             scope.spawn(|| {
                 let heard: Vec<Heard> = (0..500).map(|_| reader.hear()).collect();
-                assert!(heard.iter().enumerate().all(|(n, frame)| frame.payload == n.to_string().as_bytes()));
+                assert!(heard
+                    .iter()
+                    .enumerate()
+                    .all(|(n, frame)| frame.payload == n.to_string().as_bytes()));
             });
         }
     });

@@ -80,7 +80,10 @@ impl Script {
     /// The next line.
     pub fn line(&self) -> String {
         self.printed.recv_timeout(LONG).unwrap_or_else(|_| {
-            panic!("no further line; complaints: {:?}", self.complaints.try_iter().collect::<Vec<_>>())
+            panic!(
+                "no further line; complaints: {:?}",
+                self.complaints.try_iter().collect::<Vec<_>>()
+            )
         })
     }
 

@@ -18,7 +18,6 @@ local select, unpack = select, unpack
 local CLOSE, ABSENT = tonumber(C.WSPROXY_CLOSE), tonumber(C.WSPROXY_CLOSE_ABSENT)
 local FORWARD, DROP, END = tonumber(C.WSPROXY_FORWARD), tonumber(C.WSPROXY_DROP), tonumber(C.WSPROXY_END)
 local FAILED = 0 -- no verdict
-local ERR_HOOK = tonumber(C.WSPROXY_ERR_HOOK)
 local ROOM = 1000 -- slots of Lua's stack
 
 local ROLES, TYPES = {}, {}
@@ -46,8 +45,10 @@ local function change(self, frame, code, payload, new, new_code)
         if type(new_code) ~= "number" then
             error("opts.on_frame status code return value must be nil or a number", 0)
         end
-        must(self, C.wsproxy_frame_set_code(frame, new_code))
-        code = new_code
+        if new_code ~= code then
+            must(self, C.wsproxy_frame_set_code(frame, new_code))
+            code = new_code
+        end
     end
     if new ~= payload and (code or not is_close) then
         must(self, C.wsproxy_frame_set_payload(frame, new, #new))
@@ -95,29 +96,30 @@ local function watcher(self)
     end
 end
 
--- A callback, where it can be called: a stack that is all but full would overflow in front of pcall.
+-- Where a callback can be called: a stack that is all but full would overflow in front of pcall.
 local function new_callback(self)
     select("#", unpack(self, 1, ROOM))
     return ffi_cast(callback_type, watcher(self))
 end
 
--- Relays until the end, and asks the hook about every frame. The library's result; if the hook has failed, the words
--- are in `self.hook_error`.
-function _M.run(self)
+-- What `execute` takes for the hook of `self`, to be freed by `free()`: nil if there is none; or `nil, err`.
+function _M.callback(self)
     if not self.on_frame then
-        return C.wsproxy_execute(self.session, nil, nil)
+        return nil
     end
     local made, callback = pcall(new_callback, self)
     if not made then
-        self.hook_error = words_of(callback)
-        return ERR_HOOK
+        return nil, words_of(callback)
     end
-    local result = C.wsproxy_execute(self.session, callback, nil)
-    callback:free()
+    return callback
+end
+
+-- Relays until the end: the library's result. LuaJIT notices by itself that a C function calls back, but not before it
+-- has done so: after some sessions without a frame the call would be compiled, and the next frame end the process.
+function _M.execute(session, callback)
+    local result = C.wsproxy_execute(session, callback, nil)
     return result
 end
--- LuaJIT notices by itself that a C function calls back, but not before it has done so: in a loop over sessions without
--- a frame the call would be compiled, and the first frame afterwards end the process.
-jit.off(_M.run)
+jit.off(_M.execute)
 
 return _M
