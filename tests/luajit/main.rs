@@ -21,3 +21,4 @@ mod life;
 mod listening;
 mod loading;
 mod on_frame;
+mod options;
