@@ -1,6 +1,7 @@
 # Everything that is done with a checkout. `make help` lists it.
 #
-# Rules: cargo decides what is up to date; CARGO_TARGET_DIR is honoured; the C host is always target/c/proxy.
+# Rules: cargo decides what is up to date; CARGO_TARGET_DIR is honoured; the C hosts are always target/c/proxy and
+# target/c/proxy-epoll.
 
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
@@ -47,21 +48,28 @@ library: setup-build
 $(OUT)/libwsproxy.so: $(SOURCES)
 	$(CARGO) build --release --locked --lib
 
-examples: target/c/proxy ## build the C host, target/c/proxy
+examples: target/c/proxy target/c/proxy-epoll ## build the C hosts, target/c/proxy and target/c/proxy-epoll
 
 target/c/$(SONAME): library
 	@mkdir -p target/c
 	@cmp -s $(OUT)/libwsproxy.so $@ || install -m 755 $(OUT)/libwsproxy.so $@
 
-target/c/proxy: bindings/c/proxy.c bindings/c/flags.h include/wsproxy.h Makefile | target/c/$(SONAME)
-	$(CC) $(CFLAGS) -std=c99 -pthread $(WARNINGS) -Iinclude bindings/c/proxy.c -o $@ \
-		$(LDFLAGS) target/c/$(SONAME) '-Wl,-rpath,$$ORIGIN'
+C_HEADERS := $(wildcard bindings/c/*.h) include/wsproxy.h
+EPOLL_SOURCES := bindings/c/proxy_epoll.c $(wildcard bindings/c/epoll_*.c)
+LINK_HOST = $(CC) $(CFLAGS) -std=c99 -pthread $(WARNINGS) -Iinclude $(filter %.c,$^) -o $@ \
+	$(LDFLAGS) target/c/$(SONAME) '-Wl,-rpath,$$ORIGIN'
+
+target/c/proxy: bindings/c/proxy.c $(C_HEADERS) Makefile | target/c/$(SONAME)
+	$(LINK_HOST)
+
+target/c/proxy-epoll: $(EPOLL_SOURCES) $(C_HEADERS) Makefile | target/c/$(SONAME)
+	$(LINK_HOST)
 
 demo: examples ## show frames as they cross the C host
 	$(CARGO) run --quiet --locked --example demo
 
 test: setup-test ## run every test: Rust, C, valgrind, Python, HAProxy, a browser, installation, demo
-	@echo "== building the C host"
+	@echo "== building the C hosts"
 	@$(MAKE) --no-print-directory examples
 	@echo "== the demo"
 	@$(MAKE) --no-print-directory demo

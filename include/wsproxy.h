@@ -518,6 +518,36 @@ typedef struct wsproxy_bytes {
 } wsproxy_bytes;
 
 /**
+ * What `wsproxy_pull_turn` tells. May grow at its end.
+ */
+typedef struct wsproxy_turn {
+    /**
+     * What is to be written to the other side; it counts as written.
+     */
+    const void *data;
+    /**
+     * How many bytes that is.
+     */
+    size_t len;
+    /**
+     * 1 if there is more to be done once that is written: ask for frames and for output again.
+     */
+    int32_t more;
+    /**
+     * `wsproxy_pull_wants_input` of the side.
+     */
+    int32_t wants_input;
+    /**
+     * 1 if output waits for the side itself.
+     */
+    int32_t back;
+    /**
+     * 1 once a close frame has passed anywhere.
+     */
+    int32_t closing;
+} wsproxy_turn;
+
+/**
  * Called for each client of a server that gets a session, before its request is read, on the client's own thread:
  * returns WSPROXY_ACCEPT. Anything else is a failed hook: the client is answered 500, and the session ends with
  * WSPROXY_ERR_HOOK. Here is the place for `wsproxy_set_userdata`.
@@ -1447,6 +1477,27 @@ int wsproxy_pull_output(const struct wsproxy *p, int side, struct wsproxy_bytes 
  * is none of an event loop's. After a failure nothing was changed.
  */
 int wsproxy_pull_wrote(struct wsproxy *p, int side, size_t count);
+
+/**
+ * For a host to which every call is dear (a scripting language): `wsproxy_pull_tick`, `wsproxy_pull_input` and
+ * `wsproxy_pull_frame` in one. NULL also if the bytes were not taken, in whatever state the session is.
+ */
+const struct wsproxy_frame *wsproxy_pull_read(struct wsproxy *p,
+                                              int side,
+                                              const void *data,
+                                              size_t len,
+                                              int64_t now_ms);
+
+/**
+ * For the same: what is to be done when the frames that came from `side` have their verdicts. Takes what waits for the
+ * other side out of the session, as written (`wsproxy_pull_output`, `wsproxy_pull_wrote`), for a host that copies it
+ * and writes it before it reads on; and says how the session stands.
+ *
+ * `out` is filled, up to `out_size`, which is `sizeof *out`; what of it points into the session is good until the next
+ * call with it. Returns WSPROXY_OK; WSPROXY_ERR_ARGUMENT for NULL, another side and size 0; WSPROXY_ERR_STATE for a
+ * session that is none of an event loop's. Then nothing was written or taken.
+ */
+int wsproxy_pull_turn(struct wsproxy *p, int side, struct wsproxy_turn *out, size_t out_size);
 
 /**
  * The connection of `side` takes no more bytes: what waits for it is forgotten. What it has sent is still to be read to

@@ -1,18 +1,20 @@
 //! `wsproxy_pull_*`: a session whose host has the sockets and the clock. Bytes in, frames out, verdicts in, bytes out.
 //!
 //! Theory: the session stands behind a lock that one thread at a time takes, for the call alone; so a host that errs in
-//! that gets wrong answers, not stray accesses. A frame that waits is shown in a struct that stays with the session; its
-//! payload lies in the session's buffer, which nothing touches before the verdict.
+//! that gets wrong answers, not stray accesses. Nothing of the host's is called meanwhile, no log callback either: it
+//! might come back for the lock. A frame that waits is shown in a struct that stays with the session; its payload lies in
+//! the session's buffer, which nothing touches before the verdict.
 
 use std::cell::UnsafeCell;
 use std::ffi::{c_char, c_int, c_void, CString};
 
-use super::constants::{close_code, code_of, one_side};
+use super::constants::{close_code, code_of, one_side, OK};
 use super::frame::{close, replace_payload, wsproxy_frame, Ends};
 use super::guard;
 use super::incoming::{bytes, c_string, text};
 use super::pull_opening::opening;
 use super::session::wsproxy;
+use super::stats::{check_room, fill};
 use crate::error::{Error, Result};
 use crate::{Frame, PerSide, Pull, Side, Verdict};
 
@@ -22,6 +24,8 @@ pub(super) struct Pulled {
     /// The frames that wait, as the host sees them.
     shown: PerSide<Option<UnsafeCell<wsproxy_frame>>>,
     ends: PerSide<Ends>,
+    /// The size of the room that was given and not filled yet.
+    room: PerSide<usize>,
     /// Where the upstream is, as the host was told.
     host: Option<CString>,
 }
@@ -38,9 +42,33 @@ pub struct wsproxy_bytes {
     pub len: usize,
 }
 
+/// What `wsproxy_pull_turn` tells. May grow at its end.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct wsproxy_turn {
+    /// What is to be written to the other side; it counts as written.
+    pub data: *const c_void,
+    /// How many bytes that is.
+    pub len: usize,
+    /// 1 if there is more to be done once that is written: ask for frames and for output again.
+    pub more: i32,
+    /// `wsproxy_pull_wants_input` of the side.
+    pub wants_input: i32,
+    /// 1 if output waits for the side itself.
+    pub back: i32,
+    /// 1 once a close frame has passed anywhere.
+    pub closing: i32,
+}
+
 impl Pulled {
     pub(super) fn new(pull: Pull) -> Self {
-        Pulled { pull, shown: PerSide::default(), ends: PerSide::default(), host: None }
+        Pulled {
+            pull,
+            shown: PerSide::default(),
+            ends: PerSide::default(),
+            room: PerSide::default(),
+            host: None,
+        }
     }
 
     /// Where the upstream is that was named last.
@@ -68,9 +96,29 @@ impl Pulled {
         }
     }
 
+    fn turn(&mut self, from: Side) -> wsproxy_turn {
+        let to = from.other();
+        self.pull.take_output(to);
+        let taken = self.pull.taken(to);
+        wsproxy_turn {
+            data: taken.as_ptr().cast(),
+            len: taken.len(),
+            more: i32::from(self.pull.has_more(to)),
+            wants_input: i32::from(self.pull.wants_input(from)),
+            back: i32::from(self.pull.has_output(from)),
+            closing: i32::from(self.pull.is_closing()),
+        }
+    }
+
     fn resolve(&mut self, from: Side, verdict: Verdict) {
-        *self.shown.get_mut(from) = None;
+        self.forget(from);
         self.pull.resolve(from, verdict);
+    }
+
+    /// What was said of the frame from `from` that waits, and what the host sees of it.
+    fn forget(&mut self, from: Side) {
+        *self.shown.get_mut(from) = None;
+        *self.ends.get_mut(from) = Ends::default();
     }
 
     /// Changes the frame from `from` that waits, and what the host sees of it.
@@ -86,6 +134,11 @@ impl Pulled {
         }
         Ok(())
     }
+}
+
+/// A time for C; -1 is none.
+fn time(at: Option<u64>) -> i64 {
+    at.map_or(-1, |at| i64::try_from(at).unwrap_or(i64::MAX))
 }
 
 fn no_frame(from: Side) -> Error {
@@ -135,12 +188,14 @@ pub unsafe extern "C" fn wsproxy_pull_room(
     }
     // SAFETY: passed on to the caller; `size` is not NULL.
     unsafe {
-        ask(p, none, |pulled| match pulled.pull.space(side) {
-            [] => none,
-            room => {
-                size.write(room.len());
-                room.as_mut_ptr().cast()
+        ask(p, none, |pulled| {
+            let room = pulled.pull.space(side);
+            *pulled.room.get_mut(side) = room.len();
+            if room.is_empty() {
+                return none;
             }
+            size.write(room.len());
+            room.as_mut_ptr().cast()
         })
     }
 }
@@ -156,12 +211,14 @@ pub unsafe extern "C" fn wsproxy_pull_filled(p: *mut wsproxy, side: c_int, count
     unsafe {
         pulled(p, |pulled| {
             let side = one_side(side)?;
-            match pulled.pull.space(side).len() {
+            let room = pulled.room.get_mut(side);
+            match *room {
                 0 => Err(Error::state(format!("no room was given for bytes from the {side}"))),
                 size if count > size => {
                     Err(Error::argument(format!("{count} bytes do not fit into {size}")))
                 }
                 _ => {
+                    *room = 0;
                     pulled.pull.filled(side, count);
                     Ok(())
                 }
@@ -184,7 +241,13 @@ pub unsafe extern "C" fn wsproxy_pull_input(
     len: usize,
 ) -> c_int {
     // SAFETY: passed on to the caller.
-    unsafe { pulled(p, |pulled| pulled.pull.input(one_side(side)?, bytes("input", data, len)?)) }
+    unsafe {
+        pulled(p, |pulled| {
+            let (side, data) = (one_side(side)?, bytes("input", data, len)?);
+            *pulled.room.get_mut(side) = 0;
+            pulled.pull.input(side, data)
+        })
+    }
 }
 
 /// The stream of `side` has ended, or its connection broke, or that of the upstream could not be made. It counts behind
@@ -284,7 +347,7 @@ pub unsafe extern "C" fn wsproxy_pull_pass(p: *mut wsproxy, side: c_int) -> c_in
     unsafe {
         pulled(p, |pulled| {
             let side = one_side(side)?;
-            *pulled.shown.get_mut(side) = None;
+            pulled.forget(side);
             pulled.pull.pass(side);
             Ok(())
         })
@@ -424,6 +487,66 @@ pub unsafe extern "C" fn wsproxy_pull_wrote(p: *mut wsproxy, side: c_int, count:
     }
 }
 
+/// For a host to which every call is dear (a scripting language): `wsproxy_pull_tick`, `wsproxy_pull_input` and
+/// `wsproxy_pull_frame` in one. NULL also if the bytes were not taken, in whatever state the session is.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_pull_read(
+    p: *mut wsproxy,
+    side: c_int,
+    data: *const c_void,
+    len: usize,
+    now_ms: i64,
+) -> *const wsproxy_frame {
+    let none = std::ptr::null();
+    // SAFETY: passed on to the caller.
+    let (Ok(side), Ok(data)) = (one_side(side), unsafe { bytes("input", data, len) }) else {
+        return none;
+    };
+    // SAFETY: passed on to the caller.
+    unsafe {
+        ask(p, none, |pulled| {
+            pulled.pull.tick(u64::try_from(now_ms).unwrap_or_default());
+            *pulled.room.get_mut(side) = 0;
+            if pulled.pull.input(side, data).is_err() {
+                return none;
+            }
+            pulled.show(side).unwrap_or(none)
+        })
+    }
+}
+
+/// For the same: what is to be done when the frames that came from `side` have their verdicts. Takes what waits for the
+/// other side out of the session, as written (`wsproxy_pull_output`, `wsproxy_pull_wrote`), for a host that copies it
+/// and writes it before it reads on; and says how the session stands.
+///
+/// `out` is filled, up to `out_size`, which is `sizeof *out`; what of it points into the session is good until the next
+/// call with it. Returns WSPROXY_OK; WSPROXY_ERR_ARGUMENT for NULL, another side and size 0; WSPROXY_ERR_STATE for a
+/// session that is none of an event loop's. Then nothing was written or taken.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_pull_turn(
+    p: *mut wsproxy,
+    side: c_int,
+    out: *mut wsproxy_turn,
+    out_size: usize,
+) -> c_int {
+    let check = || {
+        check_room(out.cast(), out_size)?;
+        one_side(side)
+    };
+    let side = match check() {
+        Ok(side) => side,
+        Err(error) => return code_of(&error),
+    };
+    // SAFETY: passed on to the caller; `out` has room for `out_size` bytes.
+    unsafe {
+        let state = code_of(&Error::state(""));
+        ask(p, state, |pulled| {
+            fill(out.cast(), out_size, &pulled.turn(side));
+            OK
+        })
+    }
+}
+
 /// The connection of `side` takes no more bytes: what waits for it is forgotten. What it has sent is still to be read to
 /// its end.
 ///
@@ -482,8 +605,7 @@ pub unsafe extern "C" fn wsproxy_pull_tick(p: *mut wsproxy, now_ms: i64) -> c_in
 #[no_mangle]
 pub unsafe extern "C" fn wsproxy_pull_deadline(p: *const wsproxy) -> i64 {
     // SAFETY: passed on to the caller.
-    let deadline = unsafe { ask(p, None, |pulled| pulled.pull.deadline()) };
-    deadline.map_or(-1, |at| i64::try_from(at).unwrap_or(i64::MAX))
+    unsafe { ask(p, -1, |pulled| time(pulled.pull.deadline())) }
 }
 
 /// Whether the session is over: 1 or 0. Then the host writes what still waits as far as it goes at once, closes both

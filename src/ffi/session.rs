@@ -19,7 +19,7 @@ use super::incoming::{bytes, c_string, c_text, text};
 use super::pull::Pulled;
 use super::words::Words;
 use crate::error::{Error, Result};
-use crate::{Admission, Client, Config, Handshake, Proxy};
+use crate::{Admission, Client, Config, Handshake, Proxy, Stats};
 
 /// "Going away", for a session or a server that is freed while it runs.
 pub(super) const GOING_AWAY: u16 = 1001;
@@ -116,6 +116,12 @@ impl wsproxy {
             return Err(Error::state(words));
         }
         Ok(preparation.handover.clone())
+    }
+
+    /// What has crossed.
+    pub(super) fn stats(&self) -> Stats {
+        let pulled = self.pulled.lock();
+        pulled.as_ref().map_or_else(|| self.proxy.stats(), |pulled| pulled.pull.stats())
     }
 
     /// Asks the handshake hook, if there is one; `p` is this session, as the host knows it.

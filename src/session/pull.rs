@@ -1,10 +1,11 @@
 //! The event-loop face: a session whose host has the sockets and the clock, and drives it by pull. The host gives bytes,
 //! takes frames, gives verdicts and takes bytes; it may be nginx, an epoll loop or asyncio.
 //!
-//! Rules: no sockets, no threads, no clock and no callback; nothing blocks. The host tells the time by [`Pull::tick`],
+//! Rules: no sockets, no threads, no clock and no callback, a logger's neither; nothing blocks. The host tells the time by [`Pull::tick`],
 //! once in each turn of its loop, and whatever it calls after that counts as of then. A verdict may come as late as it
 //! likes: its direction waits, the other one goes on. The end of a stream counts behind the frames that came before it.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -21,6 +22,7 @@ use crate::ws::ending::{fault_of, Cause};
 use crate::ws::engine::Engine;
 use crate::ws::frame::{PerSide, Side};
 use crate::ws::handshake::{check_key, check_protocol};
+use crate::ws::stats::Stats;
 use crate::ws::timers::Due;
 use crate::ws::url::Url;
 use crate::ws::verdict::{Frame, Verdict};
@@ -61,8 +63,20 @@ pub struct Pull {
     ended: PerSide<Option<String>>,
     /// Since when a frame is with the host.
     shown: PerSide<Option<u64>>,
+    /// Output that was taken by [`Pull::take_output`]: where it lies, or a copy.
+    taken: PerSide<Taken>,
     now: u64,
 }
+
+/// Output that was taken out of the session.
+#[derive(Debug, Default)]
+struct Taken {
+    in_place: Option<Range<usize>>,
+    copy: Vec<u8>,
+}
+
+/// A copy larger than this is given back.
+const KEPT_COPY: usize = 64 * 1024;
 
 impl Pull {
     pub(super) fn new(
@@ -82,12 +96,14 @@ impl Pull {
             answer_head: Vec::new(),
             ended: PerSide::default(),
             shown: PerSide::default(),
+            taken: PerSide::default(),
             now: 0,
         }
     }
 
     /// Tells the time, in milliseconds since any fixed moment; does what is due, and what other threads have asked for.
     pub fn tick(&mut self, now: u64) {
+        let moved = now > self.now;
         self.now = self.now.max(now);
         if self.halves.is_some() {
             let stopped = self.control.urgency() >= Urgency::Stop;
@@ -99,12 +115,17 @@ impl Pull {
             });
             return;
         }
-        self.keep_time();
+        self.keep_time(moved);
     }
 
     /// When to call [`Pull::tick`] at the latest; it changes with every other call.
-    pub fn deadline(&self) -> Option<u64> {
-        self.halves.as_ref().map_or_else(|| self.relay.deadline(), |halves| halves.deadline())
+    pub fn deadline(&mut self) -> Option<u64> {
+        if let Some(halves) = &self.halves {
+            return halves.deadline();
+        }
+        // What waits, or closes, only since the last tick has its deadline too.
+        self.relay.note_time(self.now, PerSide::<Below>::default());
+        self.relay.deadline()
     }
 
     /// Where the upstream is that was named last: the host is to dial it.
@@ -252,7 +273,6 @@ impl Pull {
             self.shown.get_mut(from).get_or_insert(self.now);
             return true;
         }
-        self.relay.count();
         if !self.relay.has_left(from) {
             if let Some(how) = self.ended.get_mut(from).take() {
                 self.relay.engine.input_ended(from, &how);
@@ -311,6 +331,45 @@ impl Pull {
         }
     }
 
+    /// Takes all of [`Pull::output`], as written: for a host that writes later, from a copy of its own. It is had from
+    /// [`Pull::taken`].
+    pub fn take_output(&mut self, to: Side) {
+        let Taken { in_place, copy } = self.taken.get_mut(to);
+        copy.clear();
+        if copy.capacity() > KEPT_COPY {
+            *copy = Vec::new();
+        }
+        *in_place = self.relay.take_output(to, copy);
+        if self.halves.is_none() {
+            self.relay.take_waiting_mail(to, self.now);
+        }
+    }
+
+    /// What was taken for `to`, until the next call for either side but the questions.
+    pub fn taken(&self, to: Side) -> &[u8] {
+        let Taken { in_place, copy } = self.taken.get(to);
+        match in_place {
+            Some(range) => self.relay.engine.directions.get(to.other()).taken(range.clone()),
+            None => copy,
+        }
+    }
+
+    /// Whether output waits for `to`, or frames from the other side that were left: then there is more to be done as
+    /// soon as what was taken is written.
+    pub fn has_more(&self, to: Side) -> bool {
+        self.has_output(to) || self.relay.has_left(to.other())
+    }
+
+    /// Whether a close frame has passed anywhere.
+    pub fn is_closing(&self) -> bool {
+        self.relay.engine.is_closing()
+    }
+
+    /// What has crossed.
+    pub fn stats(&self) -> Stats {
+        self.relay.engine.stats()
+    }
+
     /// The connection of `to` takes no more bytes. What it has sent before is still to be read.
     pub fn output_failed(&mut self, to: Side) {
         self.relay.engine.output_failed(to);
@@ -348,7 +407,11 @@ impl Pull {
         }
     }
 
-    fn keep_time(&mut self) {
+    /// Within the same millisecond nothing can be due that was not before.
+    fn keep_time(&mut self, moved: bool) {
+        if !moved && !self.relay.has_news() {
+            return;
+        }
         for side in Side::BOTH {
             if let Some(began) = self.shown.get_mut(side) {
                 self.relay.worked(*began, self.now);
@@ -429,7 +492,6 @@ impl Pull {
         self.relay.engine.settle();
         self.relay.begin(self.now);
         self.control.set_open(true);
-        log::debug!("pull: both sides are open");
     }
 }
 

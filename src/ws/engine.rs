@@ -4,6 +4,8 @@
 //! Rules: bytes for a side leave in this order: what its batch has begun, else what its outbox has begun; then the
 //! batch, then the outbox. A side is read only while nothing waits for the other, so that memory stays bounded.
 
+use std::ops::Range;
+
 use super::close::Close;
 use super::closing::Event;
 use super::direction::{Direction, Effect, Poll, Then};
@@ -230,6 +232,24 @@ impl Engine {
         };
         outbox.wrote(of_pending);
         direction.wrote(of_ready);
+    }
+
+    /// Takes all of [`Engine::output`], as written: in place, to be had by [`Direction::taken`], or into `copy`.
+    pub fn take_output(&mut self, to: Side, copy: &mut Vec<u8>) -> Option<Range<usize>> {
+        let (outbox, direction) = (self.outboxes.get_mut(to), self.directions.get_mut(to.other()));
+        if outbox.pending().is_empty() {
+            return direction.take_ready(copy);
+        }
+        let pending_first = outbox.is_mid_write();
+        let (pending, ready) = (outbox.take_pending(), direction.ready().concat());
+        let [first, last] = match pending_first {
+            true => [&pending, &ready],
+            false => [&ready, &pending],
+        };
+        copy.extend_from_slice(first);
+        copy.extend_from_slice(last);
+        direction.wrote(ready.len());
+        None
     }
 
     /// Whether to close our half of the connection of `to` now.

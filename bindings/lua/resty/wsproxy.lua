@@ -32,7 +32,6 @@ local function nothing() end
 -- What the drop-in module writes to the log.
 local SILENT = {
     closing = nothing,
-    receiving = nothing,
     timed_out = nothing,
     receive_failed = nothing,
     send_failed = nothing,

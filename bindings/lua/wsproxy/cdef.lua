@@ -130,6 +130,15 @@ typedef struct wsproxy_bytes {
     size_t len;
 } wsproxy_bytes;
 
+typedef struct wsproxy_turn {
+    const void *data;
+    size_t len;
+    int32_t more;
+    int32_t wants_input;
+    int32_t back;
+    int32_t closing;
+} wsproxy_turn;
+
 typedef int (*wsproxy_on_open)(struct wsproxy *p, void *userdata);
 
 typedef void (*wsproxy_on_end)(struct wsproxy *p, int result, void *userdata);
@@ -380,6 +389,14 @@ int wsproxy_pull_end(struct wsproxy *p,
 int wsproxy_pull_output(const struct wsproxy *p, int side, struct wsproxy_bytes *out, size_t count);
 
 int wsproxy_pull_wrote(struct wsproxy *p, int side, size_t count);
+
+const struct wsproxy_frame *wsproxy_pull_read(struct wsproxy *p,
+                                              int side,
+                                              const void *data,
+                                              size_t len,
+                                              int64_t now_ms);
+
+int wsproxy_pull_turn(struct wsproxy *p, int side, struct wsproxy_turn *out, size_t out_size);
 
 int wsproxy_pull_output_failed(struct wsproxy *p, int side);
 

@@ -74,9 +74,9 @@ function _M.observer(proxy)
             closing = true
             log(INFO, "forwarding close with code: ", code, ", payload: ", payload)
         end,
-        receiving = function(role)
-            _M.debug(proxy, role, " receiving frame...")
-        end,
+        receiving = proxy.debug and function(role)
+            log(DEBUG, role, " receiving frame...")
+        end or nil,
         timed_out = function(role)
             log(INFO, fmt("timeout receiving frame from %s, reopening", role))
         end,

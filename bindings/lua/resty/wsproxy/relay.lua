@@ -28,6 +28,8 @@ for kind = 0, 15 do
 end
 
 local READ_SIZE = 65536 -- at most: lua_socket_buffer_size says how much one read brings
+local state = ffi.new("wsproxy_turn") -- read before anything can yield
+local STATE_SIZE = ffi.sizeof("wsproxy_turn")
 local FOR_EVER = 2147483647 -- the longest time that a cosocket knows, in ms
 local LONG = 3600 -- s; longer than that nobody sleeps in one piece
 
@@ -105,43 +107,63 @@ local function pass(self, from, frame)
     return C.wsproxy_pull_verdict(self.session, from, FORWARD)
 end
 
--- All frames that wait. Whether there were any, and whether a close frame was among them.
-local function deal(self, from)
-    local frame = C.wsproxy_pull_frame(self.session, from)
-    local any, closes = frame ~= nil, false
-    local each = self.on_frame and decide or pass
-    while frame ~= nil do
-        closes = closes or frame.kind == CLOSE
+local function each_more(self, from, frame, each)
+    repeat
         frame = each(self, from, frame)
-    end
-    return any, closes
+    until frame == nil
 end
 
--- Waits for bytes; with `recv_timeout` it says after each that passes without a frame that it goes on waiting.
-local function receive(self, from, sock)
-    local timeout = self.recv_timeout
-    if timeout then
-        local due = self.due[from] or now() * 1000 + timeout
-        self.due[from] = due
-        local left = max(1, min(timeout, due - now() * 1000))
-        if left ~= self.armed[from] then
-            self.armed[from] = left
-            sock:settimeouts(FOR_EVER, self.write_timeout, left)
+-- One turn: `frame` is the first that waits. Returns what is to be written to the other side, and whether more can be done
+-- when that is written, whether to read on, and whether the request's thread is to look. Nothing in it yields but the
+-- hook, so that LuaJIT compiles it whole; the loop stands apart, for a loop that is mostly left at once is never compiled,
+-- nor what is around it.
+local function turn(self, from, frame)
+    if frame ~= nil then
+        local each = self.each
+        self.due[from] = nil
+        frame = each(self, from, frame)
+        if frame ~= nil then
+            each_more(self, from, frame, each)
         end
     end
-    self.observer.receiving(ROLES[from])
-    local data, err = sock:receiveany(READ_SIZE)
-    C.wsproxy_pull_tick(self.session, now() * 1000)
-    if data then
-        C.wsproxy_pull_input(self.session, from, data, #data)
-    elseif err == "timeout" then
+    C.wsproxy_pull_turn(self.session, from, state, STATE_SIZE)
+    local out
+    if state.len ~= 0 then
+        out = ffi_string(state.data, state.len)
+    end
+    return out, state.more ~= 0, state.wants_input ~= 0, state.closing ~= 0 or state.back ~= 0
+end
+
+-- How long to wait for bytes: with `recv_timeout` until that has passed since the last frame.
+local function arm(self, from, sock)
+    local time = now() * 1000
+    local due = self.due[from] or time + self.recv_timeout
+    self.due[from] = due
+    local left = max(1, min(self.recv_timeout, due - time))
+    if left ~= self.armed[from] then
+        self.armed[from] = left
+        sock:settimeouts(FOR_EVER, self.write_timeout, left)
+    end
+end
+
+-- Nothing came: it is too late, or there will be no more.
+local function nothing_came(self, from, err)
+    local p = self.session
+    C.wsproxy_pull_tick(p, now() * 1000)
+    if err == "timeout" then
         self.due[from] = nil
         self.observer.timed_out(ROLES[from])
     else
         self.observer.receive_failed(ROLES[from], err)
         local how = err == "closed" and "closed the connection" or "lost (" .. err .. ")"
-        C.wsproxy_pull_input_ended(self.session, from, how, #how)
+        C.wsproxy_pull_input_ended(p, from, how, #how)
     end
+    return C.wsproxy_pull_frame(p, from)
+end
+
+-- Gives the library what came; returns the first frame that waits.
+local function take_in(self, from, data)
+    return C.wsproxy_pull_read(self.session, from, data, #data, now() * 1000)
 end
 
 -- Says once why the session ends, if a peer is at fault or something is late.
@@ -158,32 +180,32 @@ local function tell(self)
     end
 end
 
--- Whether the request's thread has something to do earlier than it thinks.
-local function is_news(self, closes)
-    if closes then
-        return true
-    end
-    local deadline = tonumber(C.wsproxy_pull_deadline(self.session))
-    return deadline >= 0 and deadline < self.deadline
-end
-
 local function move(self, from, sock)
-    local p, to, back = self.session, self.writers[3 - from], self.writers[from]
+    local to = self.writers[3 - from]
+    local receiving = self.observer.receiving
+    local frame = C.wsproxy_pull_frame(self.session, from)
     while true do
-        local any, closes = deal(self, from)
-        if any then
-            self.due[from] = nil
+        local out, more, reads_on, news = turn(self, from, frame)
+        if out then
+            to:write(out)
         end
-        to:flush()
-        if is_news(self, closes) or back:has_output() then
+        if news then
             tell(self)
-            wake(self) -- which writes what goes back
+            wake(self)
         end
-        if C.wsproxy_pull_frame(p, from) == nil then
-            if C.wsproxy_pull_wants_input(p, from) == 0 then
-                return
+        if more then
+            frame = C.wsproxy_pull_frame(self.session, from)
+        elseif not reads_on then
+            return
+        else
+            if self.recv_timeout then
+                arm(self, from, sock)
             end
-            receive(self, from, sock)
+            if receiving then
+                receiving(ROLES[from])
+            end
+            local data, err = sock:receiveany(READ_SIZE)
+            frame = data and take_in(self, from, data) or nothing_came(self, from, err)
         end
     end
 end
@@ -225,10 +247,10 @@ local function is_finished(self)
     return now() * 1000 >= self.finished
 end
 
+-- Of all deadlines only that of the closing handshake can come before the one that was known when we fell asleep.
 local function next_look(self)
     local deadline = tonumber(C.wsproxy_pull_deadline(self.session))
-    self.deadline = deadline < 0 and math.huge or deadline
-    return min(self.deadline, self.finished or math.huge)
+    return min(deadline < 0 and math.huge or deadline, self.finished or math.huge)
 end
 
 -- Keeps the time until the session is over.
@@ -259,7 +281,8 @@ end
 function _M.run(self)
     local socks = { [CLIENT] = self.client, [UPSTREAM] = self.upstream }
     self.waker = semaphore.new(0)
-    self.deadline, self.due, self.armed, self.writers = math.huge, {}, {}, {}
+    self.each = self.on_frame and decide or pass
+    self.due, self.armed, self.writers = {}, {}, {}
     for side, sock in pairs(socks) do
         sock:settimeouts(FOR_EVER, self.write_timeout, FOR_EVER)
         self.writers[side] = writer_for(self, side, sock)

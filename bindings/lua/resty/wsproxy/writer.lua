@@ -82,20 +82,16 @@ local function write(self, data)
     end
 end
 
--- Writes everything that the session has for the side, and waits until it is written.
-function _M:flush()
-    repeat
-        local data = take(self)
-        if data and not self.busy then
-            write(self, data)
-        elseif data then
-            self.queue[#self.queue + 1] = data
-        end
-        while self.busy do
-            self.waits = self.waits or semaphore.new(0)
-            self.waits:wait(60)
-        end
-    until not data
+-- Writes `data`, which was taken out of the session, and waits until it is written.
+function _M:write(data)
+    if not self.busy then
+        return write(self, data)
+    end
+    self.queue[#self.queue + 1] = data
+    while self.busy do
+        self.waits = self.waits or semaphore.new(0)
+        self.waits:wait(60)
+    end
 end
 
 -- A light thread that has ended is kept until somebody waits for it.
@@ -109,12 +105,7 @@ local function bury(self)
     end
 end
 
--- Whether the session has something for the side.
-function _M:has_output()
-    return C.wsproxy_pull_output(self.session, self.side, parts, MOST_PARTS) > 0
-end
-
--- The same as `flush` without waiting; by the request's thread.
+-- Writes what the session has for the side without waiting; by the request's thread.
 function _M:push()
     local data = take(self)
     if not data then

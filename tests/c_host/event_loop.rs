@@ -1,0 +1,1 @@
+//! What is special about the host with an event loop.
