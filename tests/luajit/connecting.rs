@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use std::thread;
 
 use super::authority::{local, self_signed, trusted, Identity};
-use super::scene::Scene;
+use super::scene::{read_head, Scene};
 use super::script::{printed_by, Script};
 use super::stream::{self, Tls, BOTH};
 use super::support::http::{ask, good_answer, status};
-use super::support::peer::{header, read_head, request, Listener, Peer, TEXT};
+use super::support::peer::{self, header, request, Listener, Peer, TEXT};
 
 #[test]
 fn an_upstream_that_refuses_is_heard_by_the_client_and_reported() {
@@ -19,7 +19,7 @@ fn an_upstream_that_refuses_is_heard_by_the_client_and_reported() {
     let addr = script.addr();
     let client = thread::spawn(move || ask(addr, request("/", "").as_bytes()));
     let mut stream = listener.accept_tcp();
-    read_head(&mut stream);
+    peer::read_head(&mut stream);
     stream.write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno").unwrap();
     let answer = client.join().unwrap();
     assert!(status(&answer) == 403 && answer.ends_with("no"), "{answer}");
@@ -182,27 +182,16 @@ fn secure(opts: &str, identity: &Identity) -> (Script, Result<(Peer, Peer<Tls>),
     client.write_all(request("/", "").as_bytes()).unwrap();
     let tls = Tls::accept(listener.accept_tcp(), stream::server(BOTH, identity, None));
     let upstream = tls.ok().and_then(|mut tls| {
-        let head = read_tls_head(&mut tls)?;
+        let head = read_head(&mut tls)?;
         tls.write_all(good_answer(&head, "").as_bytes()).unwrap();
         Some(Peer::over(tls, false, head))
     });
-    super::support::peer::prepare(&client);
+    peer::prepare(&client);
     let Some(upstream) = upstream else {
         return (script, Err(super::support::http::hear_all(&mut client)));
     };
-    let head = read_head(&mut client);
+    let head = peer::read_head(&mut client);
     (script, Ok((Peer::over(client, true, head), upstream)))
-}
-
-/// The request, unless whoever asks goes away.
-fn read_tls_head(tls: &mut Tls) -> Option<String> {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        std::io::Read::read_exact(tls, &mut byte).ok()?;
-        head.push(byte[0]);
-    }
-    String::from_utf8(head).ok()
 }
 
 fn relays(opts: &str, identity: &Identity) {
@@ -262,7 +251,7 @@ fn clients_speak_tls_to_a_certificate() {
     let client = thread::spawn(move || {
         let mut tls = Tls::connect_trusting(TcpStream::connect(addr).unwrap()).unwrap();
         tls.write_all(request("/", "").as_bytes()).unwrap();
-        let head = read_tls_head(&mut tls).unwrap();
+        let head = read_head(&mut tls).unwrap();
         Peer::over(tls, true, head)
     });
     let mut upstream = listener.accept();

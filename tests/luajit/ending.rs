@@ -11,8 +11,8 @@ fn close_codes_and_reasons_cross_both_ways() {
         assert_eq!(scene.client.hear_close(), (Some(code), reason.to_owned()));
         scene.client.send_close(code, "");
         assert_eq!(scene.upstream.hear_close(), (Some(code), String::new()));
-        scene.upstream.hear_end();
         scene.client.hear_end();
+        drop(scene.upstream); // which ends the connection first (RFC 6455 section 7.1.1)
         scene.script.says("execute\ttrue");
         scene.script.has_to_end();
     }
@@ -41,6 +41,7 @@ fn the_hook_may_close_with_codes_for_each_side_and_its_frame_is_not_sent_on() {
     assert_eq!(scene.upstream.hear_close(), (Some(4002), "for them".into()));
     scene.client.send_close(4001, "");
     scene.upstream.send_close(4002, "");
+    drop((scene.client, scene.upstream));
     scene.script.says("close\ttrue");
     scene.script.says("execute\ttrue");
     scene.script.has_to_end();
@@ -83,6 +84,7 @@ fn a_session_closed_before_it_runs_ends_as_soon_as_it_does() {
     assert_eq!(scene.upstream.hear_close(), (Some(1013), "later".into()));
     scene.client.send_close(1013, "");
     scene.upstream.send_close(1013, "");
+    drop((scene.client, scene.upstream));
     let report = scene.script.report("own");
     assert_eq!(report[0], "nil");
     assert!(report[1].contains("only inside on_frame"), "{report:?}");
@@ -102,6 +104,7 @@ fn a_drain_waits_for_the_end_of_the_message() {
     assert_eq!(scene.client.hear_close(), (Some(1001), String::new()));
     scene.client.send_close(1001, "");
     scene.upstream.send_close(1001, "");
+    drop((scene.client, scene.upstream));
     scene.script.says("execute\ttrue");
 }
 

@@ -2,8 +2,12 @@
 
 use std::thread;
 
+use tungstenite::Message;
+
 use super::scene::Scene;
-use super::support::peer::{Peer, BINARY, CONTINUATION, PING, PONG, TEXT};
+use super::script::Script;
+use super::support::http;
+use super::support::peer::{Listener, Peer, BINARY, CONTINUATION, PING, PONG, TEXT};
 
 const SIZES: [usize; 6] = [0, 125, 126, 65535, 65536, 1 << 20];
 
@@ -111,4 +115,35 @@ fn one_side_alone_may_be_aggregated() {
     scene.upstream.send(true, CONTINUATION, b"b");
     scene.client.expect(true, CONTINUATION, b"b");
     scene.part();
+}
+
+/// Neither of them is ours.
+#[test]
+fn tungstenite_talks_to_tungstenite_across_the_hook() {
+    let listener = Listener::bind();
+    let script = Script::start(&format!("session({PASS})"), &listener.url());
+    let addr = script.addr();
+    let echo = thread::spawn(move || {
+        let mut upstream = tungstenite::accept(listener.accept_tcp()).unwrap();
+        while let Ok(message) = upstream.read() {
+            if !message.is_close() && (message.is_text() || message.is_binary()) {
+                upstream.send(message).unwrap();
+            }
+        }
+    });
+    let stream = http::connect(addr);
+    let (mut client, _) = tungstenite::client(format!("ws://{addr}/"), stream).unwrap();
+    for size in SIZES {
+        let text = String::from_utf8(payload(size)).unwrap();
+        for message in [Message::text(text), Message::binary(payload(size))] {
+            client.send(message.clone()).unwrap();
+            assert!(client.read().unwrap() == message, "{size} bytes have changed");
+        }
+    }
+    client.send(Message::Ping(vec![1, 2].into())).unwrap();
+    assert_eq!(client.read().unwrap(), Message::Pong(vec![1, 2].into()));
+    client.close(None).unwrap();
+    while client.read().is_ok() {}
+    echo.join().unwrap();
+    script.says("execute\ttrue");
 }

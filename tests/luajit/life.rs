@@ -1,4 +1,4 @@
-//! The life of a process: thousands of sessions, one inside another, compiled code, collections, callbacks.
+//! The life of a process: thousands of sessions, one inside another, collections, forks.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use super::support::peer::{Listener, Peer, TEXT};
 use super::support::wait_until;
 
 /// One short session: a message each way, a close.
-fn talk(addr: SocketAddr, listener: &Listener) {
+pub fn talk(addr: SocketAddr, listener: &Listener) {
     let client = thread::spawn(move || Peer::connect(addr));
     let mut upstream = listener.accept();
     let mut client = client.join().unwrap();
@@ -235,112 +235,6 @@ fn a_stack_that_is_all_but_full_is_an_error_and_not_the_end() {
     let report = scene.script.report("execute");
     assert!(report[0] == "nil" && report[1].contains("stack overflow"), "{report:?}");
     scene.script.has_to_end();
-}
-
-/// Sessions whose peers are gone first, so that nothing calls back while LuaJIT compiles; then one with a frame.
-const COMPILED: &str = "
-    local function run(proxies)
-        for n = 1, #proxies do proxies[n]:execute() end
-    end
-    local function connected(opts, count)
-        local proxies = {}
-        for n = 1, count do
-            local client = accept()
-            proxies[n] = wsproxy.new(opts)
-            assert(proxies[n]:connect(client, arg[1]))
-            client:close()
-        end
-        return proxies
-    end
-    local opts = { on_frame = function(_, _, _, payload, _, code) return payload, code end }
-    local proxies = connected(opts, 100)
-    report('connected')
-    accept():close()
-    run(proxies)
-    report('compiled')
-    run(connected(opts, 1))
-    report('done')
-";
-
-/// How the script has ended: by itself, or by LuaJIT's panic.
-fn compiled(before: &str) -> (Script, Option<String>) {
-    let listener = Listener::bind();
-    let hot = "jit.opt.start('hotloop=1', 'hotexit=1', 'minstitch=1')";
-    let script = Script::start(&format!("{hot}\n{before}\n{COMPILED}"), &listener.url());
-    let addr = script.addr();
-    let peers: Vec<_> = (0..100)
-        .map(|_| {
-            let client = thread::spawn(move || Peer::connect(addr));
-            (listener.accept(), client.join().unwrap())
-        })
-        .collect();
-    script.says("connected");
-    drop(peers);
-    drop(std::net::TcpStream::connect(addr).unwrap()); // now they are gone
-    script.says("compiled");
-    let client = thread::spawn(move || Peer::connect(addr));
-    let (mut upstream, mut client) = (listener.accept(), client.join().unwrap());
-    client.send_text("x");
-    match upstream.try_hear() {
-        None => (script, Some("the process has ended".into())),
-        Some(heard) => {
-            assert_eq!(heard.payload, b"x");
-            drop((client, upstream));
-            script.says("done");
-            (script, None)
-        }
-    }
-}
-
-#[test]
-fn a_loop_that_luajit_compiles_may_execute_sessions() {
-    let (mut script, ended) = compiled("");
-    assert_eq!(ended, None);
-    script.has_to_end();
-}
-
-/// The test above would fail: without `jit.off` LuaJIT compiles the call and ends the process at the first frame.
-#[test]
-fn without_jit_off_that_loop_would_end_the_process() {
-    let again = "
-        for name in pairs(package.loaded) do
-            if name:find('^wsproxy') then package.loaded[name] = nil end
-        end
-        jit.off = function() end
-        wsproxy = require 'wsproxy'";
-    let (mut script, ended) = compiled(again);
-    assert!(
-        ended.is_some(),
-        "LuaJIT has learned to call back out of compiled code: jit.off can go"
-    );
-    let (status, complaints) = script.ended();
-    assert!(!status.success());
-    assert!(complaints.iter().any(|line| line.contains("bad callback")), "{complaints:?}");
-}
-
-#[test]
-fn hooks_are_compiled_and_stay_right() {
-    let mut scene = Scene::running(
-        "jit.opt.start('hotloop=1', 'hotexit=1', 'minstitch=1')
-        session({ on_frame = function(proxy, role, typ, payload, _, code)
-            local sum = 0
-            for n = 1, #payload do sum = (sum + payload:byte(n)) % 256 end
-            if typ == 'text' and sum % 7 == 0 then assert(proxy:send('client', 'ping', tostring(sum))) end
-            proxy:stats()
-            return payload, code
-        end })",
-    );
-    let mut answers = scene.client.twin();
-    for n in 0..500_usize {
-        let text = format!("{n}");
-        let sum = text.bytes().map(usize::from).sum::<usize>() % 256;
-        scene.client.send_text(&text);
-        scene.upstream.expect(true, TEXT, text.as_bytes());
-        if sum % 7 == 0 {
-            answers.expect(true, 9, sum.to_string().as_bytes());
-        }
-    }
-    scene.part();
 }
 
 #[test]

@@ -14,11 +14,16 @@ mod stream;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod compiled;
 mod connecting;
 mod ending;
 mod forwarding;
 mod life;
 mod listening;
 mod loading;
+mod nginx;
 mod on_frame;
 mod options;
+mod printed;
+mod printed_for_nginx;
+mod readme;

@@ -64,6 +64,7 @@ fn the_second_result_replaces_the_code_of_a_close_and_of_nothing_else() {
     assert_eq!(scene.upstream.hear_close(), (Some(4001), "bye".into()));
     scene.upstream.send_close(4001, "");
     assert_eq!(scene.client.hear_close(), (Some(4002), String::new()));
+    drop((scene.client, scene.upstream));
     scene.script.says("execute\ttrue");
 }
 
@@ -74,6 +75,7 @@ fn a_close_without_a_code_gets_one_from_the_hook_or_stays_without_reason() {
     assert_eq!(scene.upstream.hear_close(), (Some(4003), "because".into()));
     scene.upstream.send(true, 8, b"");
     assert_eq!(scene.client.hear_close(), (None, String::new()));
+    drop((scene.client, scene.upstream));
     scene.script.says("execute\ttrue");
 }
 
@@ -200,5 +202,6 @@ fn both_directions_are_called_in_order_and_never_at_once() {
             });
         }
     });
+    drop(writers);
     scene.part();
 }

@@ -9,122 +9,79 @@ use super::script::{printed_by, Script};
 use super::support::http::{ask, status};
 use super::support::peer::{header, request, Listener, Peer, CONTINUATION, PING, TEXT};
 
-const LIMITS: &[&str] = &["max_frame_size", "max_message_size", "max_fragments"];
-const PERIODS: &[&str] = &["idle_timeout", "write_timeout", "keepalive_interval"];
-const PERIODS_FROM_ONE: &[&str] = &["connect_timeout", "close_timeout", "send_queue"];
-const SWITCHES: &[&str] = &["check_utf8", "pass_headers", "explain_limits", "upstream_verify"];
-const LISTS: &[&str] = &["origins", "protocols", "remove_headers"];
-const FILES: &[&str] = &["upstream_ca_file", "client_ca_file"];
-const PAIRS: &[&str] = &["upstream_certificate", "client_certificate"];
-const NUMBERS: &[&str] = &["'1'", "-1", "0/0", "1/0", "2^53", "true", "false", "{}"];
+const LIMITS: &str = "max_frame_size client_max_frame_size upstream_max_frame_size max_message_size \
+    client_max_message_size upstream_max_message_size max_fragments client_max_fragments upstream_max_fragments";
+const PERIODS: &str = "idle_timeout write_timeout keepalive_interval";
+const PERIODS_FROM_ONE: &str = "connect_timeout close_timeout send_queue";
+const EVERY_PERIOD: &str =
+    "idle_timeout write_timeout keepalive_interval connect_timeout close_timeout send_queue";
+const SWITCHES: &str =
+    "check_utf8 pass_headers explain_limits upstream_verify aggregate_fragments \
+    client_aggregate_fragments upstream_aggregate_fragments";
+const LISTS: &str = "origins protocols remove_headers";
+const TEXTS: &str = "http_proxy upstream_server_name upstream_ca_file client_ca_file";
+const FILES: &str = "upstream_ca_file client_ca_file";
+const PAIRS: &str = "upstream_certificate client_certificate";
+const MIN_TLS: &str = "min_tls client_min_tls upstream_min_tls";
 
-/// What a wrong value is said to be, `words`; or a good one, "".
-type Case = (String, &'static str);
+const NO_LIST: &str = "must be a table: a list of strings";
+const NO_LINES: &str = "must be a table: a list of lines \"Name: value\"";
+const NO_PAIR: &str = "must be a table of two file names, the chain's and the key's";
+const NO_FORWARDED: &str = "must be \"none\", \"x\", \"rfc7239\" or \"both\"";
+const CONTROLS: &str = "bad header: CR, LF and NUL cannot stand in it";
 
-fn sided(name: &str) -> [String; 3] {
-    [name.to_owned(), format!("client_{name}"), format!("upstream_{name}")]
-}
+/// Names of options, what is said of these values of theirs (nothing of good ones), and the values.
+type Row = (&'static str, &'static str, &'static [&'static str]);
 
-fn numbers(name: &str, least: &'static str, cases: &mut Vec<(String, Case)>) {
-    let mut add = |value: &str, words| cases.push((name.to_owned(), (value.to_owned(), words)));
-    for value in ["1", "1.5", "1000000"] {
-        add(value, "");
-    }
-    for value in NUMBERS {
-        let too_large = ["1/0", "2^53"].contains(value);
-        add(value, if too_large { "is too large" } else { least });
-    }
-}
+const ROWS: &[Row] = &[
+    (LIMITS, "", &["1", "1.5", "1000000"]),
+    (LIMITS, "must be a number >= 1", &["0", "'1'", "-1", "0/0", "true", "false", "{}"]),
+    (LIMITS, "is too large", &["1/0", "2^53"]),
+    (PERIODS, "", &["0"]),
+    (PERIODS_FROM_ONE, "host: ", &["0"]),
+    (EVERY_PERIOD, "", &["1", "1.5", "1000000"]),
+    (EVERY_PERIOD, "must be a number >= 0", &["'1'", "-1", "0/0", "true", "false", "{}"]),
+    (EVERY_PERIOD, "is too large", &["1/0", "2^53"]),
+    (SWITCHES, "", &["true", "false", "1", "'yes'"]),
+    (LISTS, "", &["{}"]),
+    (LISTS, NO_LIST, &["'x'", "7", "true", "{ 7 }", "{ {} }", "{ host = 'x' }"]),
+    (LISTS, NO_LIST, &["{ 'x', [3] = 'y' }", "{ 'x\\0y' }"]),
+    ("origins", "", &["{ 'https://example.com', 'http://a.test:8080' }"]),
+    ("origins", "host: ", &["{ 'https://example.com', 'nothing' }"]),
+    ("protocols", "", &["{ 'chat', 'mail' }"]),
+    ("protocols", "host: ", &["{ 'two words' }"]),
+    ("remove_headers", "", &["{ 'Cookie' }"]),
+    ("remove_headers", "host: ", &["{ 'not a name' }"]),
+    ("headers", "", &["{}", "{ 'X-A: 1', 'X-A: 2', 'X-B:' }"]),
+    ("headers", NO_LINES, &["'X-A: 1'", "7", "{ ['X-A'] = '1' }", "{ 'X-A: 1', [3] = 'X-B: 2' }"]),
+    ("headers", "bad header: a line must be a string", &["{ 7 }"]),
+    ("headers", "bad header: a line must be \"Name: value\"", &["{ 'nothing' }"]),
+    ("headers", CONTROLS, &["{ 'X: a\\r\\nY: b' }", "{ 'X: a\\nb' }", "{ 'X: a\\0b' }"]),
+    ("headers", "host: ", &["{ 'Upgrade: h2c' }"]),
+    ("forwarded", "", &["'none'", "'x'", "'rfc7239'", "'both'"]),
+    ("forwarded", NO_FORWARDED, &["true", "1", "'yes'", "{}"]),
+    ("http_proxy", "", &["'http://user:word@127.0.0.1:3128'"]),
+    ("http_proxy", "host: ", &["'nothing'"]),
+    ("upstream_server_name", "", &["'upstream.test'"]),
+    (TEXTS, "must be a string", &["7", "{}", "true", "'a\\0b'"]),
+    (FILES, "", &["'@CHAIN@'"]),
+    (FILES, "/nowhere", &["'/nowhere'"]),
+    (FILES, "host: ", &["'@KEY@'"]),
+    (PAIRS, "", &["{ '@CHAIN@', '@KEY@' }"]),
+    (PAIRS, "/nowhere", &["{ '@CHAIN@', '/nowhere' }"]),
+    (PAIRS, "host: ", &["{ '@KEY@', '@CHAIN@' }"]),
+    (PAIRS, NO_PAIR, &["'@CHAIN@'", "{}", "{ '@CHAIN@' }", "{ 1, 2 }", "{ 'a', 'b', 'c' }"]),
+    (PAIRS, NO_PAIR, &["{ 'a\\0', 'b' }"]),
+    (MIN_TLS, "", &["'1.2'", "'1.3'"]),
+    (MIN_TLS, "must be \"1.2\" or \"1.3\"", &["'1.1'", "1.2", "true", "{}"]),
+];
 
-fn cases() -> Vec<(String, Case)> {
+/// A name, a value, and what is said of it.
+fn cases() -> Vec<[&'static str; 3]> {
     let mut cases = Vec::new();
-    for name in LIMITS.iter().flat_map(|name| sided(name)) {
-        numbers(&name, "must be a number >= 1", &mut cases);
-        cases.push((name, ("0".into(), "must be a number >= 1")));
-    }
-    for name in PERIODS {
-        numbers(name, "must be a number >= 0", &mut cases);
-        cases.push((name.to_string(), ("0".into(), "")));
-    }
-    for name in PERIODS_FROM_ONE {
-        numbers(name, "must be a number >= 0", &mut cases);
-        cases.push((name.to_string(), ("0".into(), "host: ")));
-    }
-    let switches = SWITCHES.iter().map(|name| name.to_string()).chain(sided("aggregate_fragments"));
-    for name in switches {
-        cases.extend(
-            ["true", "false", "1", "'yes'"].map(|value| (name.clone(), (value.into(), ""))),
-        );
-    }
-    let mut add =
-        |name: &str, value: &str, words| cases.push((name.to_owned(), (value.to_owned(), words)));
-    for name in LISTS {
-        add(name, "{}", "");
-        for value in [
-            "'x'",
-            "7",
-            "true",
-            "{ 7 }",
-            "{ {} }",
-            "{ host = 'x' }",
-            "{ 'x', [3] = 'y' }",
-            "{ 'x\\0y' }",
-        ] {
-            add(name, value, "must be a table: a list of strings");
-        }
-    }
-    add("origins", "{ 'https://example.com', 'http://a.test:8080' }", "");
-    add("origins", "{ 'https://example.com', 'nothing' }", "host: ");
-    add("protocols", "{ 'chat', 'mail' }", "");
-    add("protocols", "{ 'two words' }", "host: ");
-    add("remove_headers", "{ 'Cookie' }", "");
-    add("remove_headers", "{ 'not a name' }", "host: ");
-    for value in ["{}", "{ 'X-A: 1', 'X-A: 2', 'X-B:' }"] {
-        add("headers", value, "");
-    }
-    for value in ["'X-A: 1'", "7", "{ ['X-A'] = '1' }", "{ 'X-A: 1', [3] = 'X-B: 2' }"] {
-        add("headers", value, "must be a table: a list of lines \"Name: value\"");
-    }
-    add("headers", "{ 7 }", "bad header: a line must be a string");
-    add("headers", "{ 'nothing' }", "bad header: a line must be \"Name: value\"");
-    for value in ["{ 'X: a\\r\\nY: b' }", "{ 'X: a\\nb' }", "{ 'X: a\\0b' }"] {
-        add("headers", value, "bad header: CR, LF and NUL cannot stand in it");
-    }
-    add("headers", "{ 'Upgrade: h2c' }", "host: ");
-    for value in ["'none'", "'x'", "'rfc7239'", "'both'"] {
-        add("forwarded", value, "");
-    }
-    for value in ["true", "1", "'yes'", "{}"] {
-        add("forwarded", value, "must be \"none\", \"x\", \"rfc7239\" or \"both\"");
-    }
-    add("http_proxy", "'http://user:word@127.0.0.1:3128'", "");
-    add("http_proxy", "'nothing'", "host: ");
-    add("upstream_server_name", "'upstream.test'", "");
-    for name in ["http_proxy", "upstream_server_name", "upstream_ca_file", "client_ca_file"] {
-        for value in ["7", "{}", "true", "'a\\0b'"] {
-            add(name, value, "must be a string");
-        }
-    }
-    for name in FILES {
-        add(name, "'@CHAIN@'", "");
-        add(name, "'/nowhere'", "/nowhere");
-        add(name, "'@KEY@'", "host: ");
-    }
-    for name in PAIRS {
-        add(name, "{ '@CHAIN@', '@KEY@' }", "");
-        add(name, "{ '@CHAIN@', '/nowhere' }", "/nowhere");
-        add(name, "{ '@KEY@', '@CHAIN@' }", "host: ");
-        for value in
-            ["'@CHAIN@'", "{}", "{ '@CHAIN@' }", "{ 1, 2 }", "{ 'a', 'b', 'c' }", "{ 'a\\0', 'b' }"]
-        {
-            add(name, value, "must be a table of two file names, the chain's and the key's");
-        }
-    }
-    for name in sided("min_tls") {
-        add(&name, "'1.2'", "");
-        add(&name, "'1.3'", "");
-        for value in ["'1.1'", "1.2", "true", "{}"] {
-            add(&name, value, "must be \"1.2\" or \"1.3\"");
+    for (names, words, values) in ROWS {
+        for name in names.split_whitespace() {
+            cases.extend(values.iter().map(|value| [name, *value, *words]));
         }
     }
     cases
@@ -145,7 +102,7 @@ fn every_option_takes_good_values_and_says_what_is_wrong_with_others() {
     let [chain, key] = identity(&folder);
     let cases = cases();
     let mut code = "local wsproxy = require 'wsproxy'\n".to_owned();
-    for (name, (value, _)) in &cases {
+    for [name, value, _] in &cases {
         code += &format!("print(select(2, pcall(wsproxy.config, {{ {name} = {value} }})))\n");
     }
     let script = folder.path().join("cases.lua");
@@ -153,7 +110,7 @@ fn every_option_takes_good_values_and_says_what_is_wrong_with_others() {
     let printed = printed_by(&format!("dofile({script:?})"));
     let said: Vec<&str> = printed.lines().collect();
     assert_eq!(said.len(), cases.len());
-    for ((name, (value, words)), said) in cases.iter().zip(said) {
+    for ([name, value, words], said) in cases.iter().zip(said) {
         match *words {
             "" => assert!(said.starts_with("table: "), "{name} = {value}: {said}"),
             words => assert!(
@@ -178,7 +135,7 @@ pub fn names() -> BTreeSet<String> {
 
 #[test]
 fn no_option_is_left_out_here() {
-    let tested: BTreeSet<String> = cases().into_iter().map(|(name, _)| name).collect();
+    let tested: BTreeSet<String> = cases().into_iter().map(|[name, ..]| name.to_owned()).collect();
     assert_eq!(tested, names());
 }
 

@@ -1,5 +1,6 @@
 //! A session in plain LuaJIT between two raw peers.
 
+use std::io::Read;
 use std::thread;
 
 use super::script::Script;
@@ -67,4 +68,15 @@ pub fn meet(script: &Script, listener: &Listener) -> (Peer, Peer) {
     let client = thread::spawn(move || Peer::connect(addr));
     let upstream = listener.accept();
     (client.join().unwrap(), upstream)
+}
+
+/// A head, unless the other end goes away first.
+pub fn read_head(stream: &mut impl Read) -> Option<String> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).ok()?;
+        head.push(byte[0]);
+    }
+    String::from_utf8(head).ok()
 }

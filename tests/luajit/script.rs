@@ -97,7 +97,12 @@ impl Script {
 
     /// The next report must be this one, words with tabs between them.
     pub fn says(&self, report: &str) {
-        assert_eq!(self.line(), report);
+        self.line_is(report);
+    }
+
+    /// The next line must be this one.
+    pub fn line_is(&self, line: &str) {
+        assert_eq!(self.line(), line);
     }
 
     /// Where it listens.
