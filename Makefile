@@ -105,12 +105,13 @@ test: setup-test ## run every test: Rust, C, valgrind, Python, nginx, HAProxy, a
 	$(CARGO) test --locked --manifest-path benches/rig/Cargo.toml --target-dir $(BENCH)
 
 # Advisories are not looked up here: their database is no package of a registry, and a test must not need more than that.
-lint: setup-build ## formatting, clippy and the documentation, warnings as errors
+lint: setup-lint ## formatting, clippy, the documentation and luacheck, warnings as errors
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(call each-bench-crate,fmt,--check)
 	$(call each-bench-crate,clippy --locked,--all-targets --target-dir $(BENCH) -- -D warnings)
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
+	cd bindings/lua && luacheck --quiet --no-color .
 
 header: ## write include/wsproxy.h from src/ffi
 	WSPROXY_UPDATE=1 $(CARGO) test --locked --test header
@@ -135,6 +136,6 @@ clean: ## delete everything that was built
 help: ## list these
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 
-.PHONY: setup-build setup-test setup-bench setup-profile
-setup-build setup-test setup-bench setup-profile: setup-%:
+.PHONY: setup-build setup-lint setup-test setup-bench setup-profile
+setup-build setup-lint setup-test setup-bench setup-profile: setup-%:
 	@tests/setup.sh $*

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what this machine lacks for building (`setup.sh build`), testing (`test`), measuring (`bench`) or profiling
-# (`profile`) libwsproxy.
+# Installs what this machine lacks for building (`setup.sh build`), linting (`lint`), testing (`test`), measuring (`bench`)
+# or profiling (`profile`) libwsproxy.
 #
 # Rules. Asks nothing, touches nothing and needs no network when nothing is missing. Installs through apt, as root or
 # through a sudo that needs no password; where it may not, it says what to install and stops with status 1.
@@ -8,9 +8,9 @@ set -eu
 
 kind=${1:-test}
 case $kind in
-build | test | bench | profile) ;;
+build | lint | test | bench | profile) ;;
 *)
-    echo "usage: $0 [build|test|bench|profile]" >&2
+    echo "usage: $0 [build|lint|test|bench|profile]" >&2
     exit 2
     ;;
 esac
@@ -44,6 +44,9 @@ missing() {
     # TLS: the system's OpenSSL, and what finds it.
     has pkg-config || packages="$packages pkg-config"
     pkg-config --exists openssl 2>/dev/null || packages="$packages libssl-dev"
+    if [ "$kind" = lint ]; then
+        has luacheck || packages="$packages lua-check"
+    fi
     if [ "$kind" = test ]; then
         compiles c++ c++ || packages="$packages g++"
         has openssl || packages="$packages openssl"
@@ -105,7 +108,7 @@ install_packages() {
 # Libraries of the tests and of the benchmark ask for a newer Rust than the crate itself does.
 check_rust() {
     case $kind in
-    build) oldest=85 ;;
+    build | lint) oldest=85 ;;
     *) oldest=88 ;;
     esac
     cargo=${CARGO:-cargo}

@@ -13,28 +13,19 @@
 local ffi = require "ffi"
 local C = require "wsproxy.library"
 local options = require "wsproxy.options"
+local sessions = require "wsproxy.session"
 local client = require "resty.wsproxy.client"
 local upstream = require "resty.wsproxy.upstream"
 local relay = require "resty.wsproxy.relay"
 
 local ffi_string, ffi_gc = ffi.string, ffi.gc
-local type, error, tonumber, setmetatable = type, error, tonumber, setmetatable
+local type, error, setmetatable = type, error, setmetatable
 
-local SIDES = { client = tonumber(C.WSPROXY_CLIENT), upstream = tonumber(C.WSPROXY_UPSTREAM) }
-local KINDS = {
-    text = tonumber(C.WSPROXY_TEXT),
-    binary = tonumber(C.WSPROXY_BINARY),
-    ping = tonumber(C.WSPROXY_PING),
-    pong = tonumber(C.WSPROXY_PONG),
-}
-local ABSENT = tonumber(C.WSPROXY_CLOSE_ABSENT)
 local CONNECT_TIMEOUT, WRITE_TIMEOUT = 10000, 30000 -- ms; the library's own defaults
 local FOR_EVER = 2147483647
 
 local _M = { _VERSION = ffi_string(C.wsproxy_version()) }
 local mt = { __index = _M }
-
-local counters = ffi.new("wsproxy_side_stats[1]")
 
 local function nothing() end
 
@@ -181,35 +172,10 @@ function _M:connect(uri, opts)
     return true
 end
 
-local function side_stats(session, side)
-    if C.wsproxy_stats(session, side, counters, ffi.sizeof("wsproxy_side_stats")) ~= 0 then
-        return nil
-    end
-    local from, stats = counters[0], { frames = {}, bytes = {} }
-    for name, kind in pairs({ text = 1, binary = 2, continuation = 0, close = 8, ping = 9, pong = 10 }) do
-        stats.frames[name] = tonumber(from.frames[kind])
-        stats.bytes[name] = tonumber(from.bytes[kind])
-    end
-    stats.dropped, stats.replaced = tonumber(from.dropped), tonumber(from.replaced)
-    stats.sent = tonumber(from.sent_by_host)
-    stats.closed_first = from.closed_first == 1
-    for _, name in ipairs({ "close_received", "close_sent" }) do
-        local code = from[name]
-        stats[name] = code ~= 0 and (code == ABSENT and "absent" or code) or nil
-    end
-    return stats
-end
-
 -- What has crossed, by the side that it came from: frames and bytes by type, dropped, replaced, sent (by `send`),
 -- close_received, close_sent (a code or "absent"), closed_first.
 function _M:stats()
-    if self.final_stats then
-        return self.final_stats
-    end
-    return {
-        client = side_stats(self.session, SIDES.client),
-        upstream = side_stats(self.session, SIDES.upstream),
-    }
+    return self.final_stats or sessions.stats(self.session)
 end
 
 -- The subprotocol that the upstream chose, or nil.
@@ -217,8 +183,7 @@ function _M:subprotocol()
     if self.session == nil then
         return self.final_subprotocol
     end
-    local name = C.wsproxy_subprotocol(self.session)
-    return name ~= nil and ffi_string(name) or nil
+    return sessions.subprotocol(self.session)
 end
 
 -- The status to answer a client with whose handshake has failed: the upstream's refusal, 502, 504, or 400.
@@ -258,18 +223,13 @@ function _M:execute()
     return true
 end
 
--- Sends a whole message, a ping or a pong of our own to "client" or "upstream": `true` or `nil, err`. Inside the hook it
--- goes before the frame that the hook looks at. Data waits for the end of a message under way.
+-- Sends a whole message, a ping or a pong of our own to "client" or "upstream": `true` or `nil, err`. Inside the hook
+-- it goes before the frame that the hook looks at. Data waits for the end of a message under way.
 function _M:send(role, typ, payload)
-    local side, kind = SIDES[role], KINDS[typ]
-    if not side then
-        error("role must be \"client\" or \"upstream\"", 2)
-    elseif not kind then
-        error("typ must be \"text\", \"binary\", \"ping\" or \"pong\"", 2)
-    elseif type(payload) ~= "string" then
-        error("payload must be a string", 2)
-    end
-    if not self.session then
+    local side, kind, complaint = sessions.outgoing(role, typ, payload)
+    if complaint then
+        error(complaint, 2)
+    elseif not self.session then
         return nil, "the session has ended"
     end
     if C.wsproxy_send(self.session, side, kind, payload, #payload) ~= 0 then
@@ -292,7 +252,8 @@ function _M:close(code, reason, upstream_code, upstream_reason)
         upstream_code, upstream_reason = code, upstream_reason or reason
     end
     upstream_reason = upstream_reason or ""
-    local ended = C.wsproxy_pull_end(self.session, code, reason, #reason, upstream_code, upstream_reason, #upstream_reason)
+    local ended = C.wsproxy_pull_end(
+        self.session, code, reason, #reason, upstream_code, upstream_reason, #upstream_reason)
     if ended ~= 0 then
         return nil, ffi_string(C.wsproxy_error(self.session))
     end

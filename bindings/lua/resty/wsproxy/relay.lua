@@ -117,10 +117,10 @@ local function each_more(self, from, frame, each)
     until frame == nil
 end
 
--- One turn: `frame` is the first that waits. Returns what is to be written to the other side, and whether more can be done
--- when that is written, whether to read on, and whether the request's thread is to look. Nothing in it yields but the
--- hook, so that LuaJIT compiles it whole; the loop stands apart, for a loop that is mostly left at once is never compiled,
--- nor what is around it.
+-- One turn: `frame` is the first that waits. Returns what is to be written to the other side, and whether more can be
+-- done when that is written, whether to read on, and whether the request's thread is to look. Nothing in it yields but
+-- the hook, so that LuaJIT compiles it whole; the loop stands apart, for a loop that is mostly left at once is never
+-- compiled, nor what is around it.
 local function turn(self, from, frame)
     if frame ~= nil then
         local each = self.each

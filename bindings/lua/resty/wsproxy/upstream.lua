@@ -220,6 +220,7 @@ local function read_answer(sock, p)
             C.wsproxy_pull_input(p, UPSTREAM, data, #data)
         else
             C.wsproxy_pull_input_ended(p, UPSTREAM, err, #err)
+            C.wsproxy_pull_is_open(p, UPSTREAM) -- which keeps the words
             local _, is_whole = answer_head(p)
             if is_whole then
                 return refusal(p)

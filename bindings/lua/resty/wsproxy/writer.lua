@@ -2,9 +2,9 @@
 --
 -- Rules. What the session has for a side is taken out of it as a whole, and written in that order. Who finds another
 -- light thread at it leaves the bytes to that one. A direction waits until its bytes are written, which is what holds
--- its sender back; a close frame, a ping or a frame of the host's that comes from elsewhere is written by a light thread
--- of its own. Those are started by the request's thread alone: a light thread whose parent was killed can neither be
--- waited for nor killed, and nginx would never end the request.
+-- its sender back; a close frame, a ping or a frame of the host's that comes from elsewhere is written by a light
+-- thread of its own. Those are started by the request's thread alone: a light thread whose parent was killed can
+-- neither be waited for nor killed, and nginx would never end the request.
 
 local ffi = require "ffi"
 local semaphore = require "ngx.semaphore"
