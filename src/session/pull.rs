@@ -165,7 +165,8 @@ impl Pull {
         let words = || Error::argument("the client's address is no IP address");
         let address: std::net::IpAddr = address.parse().map_err(|_| words())?;
         let wishes = &mut self.opening()?.wishes;
-        (wishes.peer, wishes.secure) = (Some(address.to_string()), secure);
+        // An IPv4 client that came through an IPv6 socket is told as what it is.
+        (wishes.peer, wishes.secure) = (Some(address.to_canonical().to_string()), secure);
         Ok(())
     }
 
