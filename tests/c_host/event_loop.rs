@@ -107,9 +107,10 @@ fn a_drain_that_is_cut_off_leaves_nothing_of_peers_that_take_nothing() {
     let url = format!("ws://{}", upstream.local_addr().unwrap());
     let flags = ["--hook", "pass", "--drain-timeout", "1000"];
     let host = Host::start(Which::EventLoop.under_valgrind(), &url, &flags);
-    let accepting = std::thread::spawn(move || tungstenite::accept(upstream.accept().unwrap().0));
+    let accepting =
+        std::thread::spawn(move || tungstenite::accept(upstream.accept().unwrap().0).unwrap());
     let mut client = host.connect();
-    let _takes_nothing = accepting.join().unwrap().unwrap();
+    let _takes_nothing = accepting.join().unwrap();
     client.get_mut().set_write_timeout(Some(Duration::from_millis(500))).unwrap();
     while client.send(Message::binary(vec![7; 100_000])).is_ok() {} // until nothing more goes
     let began = Instant::now();
