@@ -608,3 +608,15 @@ fn frames_that_came_with_the_upstreams_answer_go_behind_the_clients() {
         assert_eq!(session.frames(Side::Client), expected, "in parts of {part}");
     }
 }
+
+#[test]
+fn an_ipv4_client_of_an_ipv6_socket_is_told_as_ipv4() {
+    let mut config = Config::new();
+    config.forwarded(true);
+    let mut session = Session::new(config);
+    session.pull.set_peer("::ffff:192.0.2.7", false).unwrap();
+    session.pull.connect("ws://u").unwrap();
+    session.give(Side::Client, REQUEST.as_bytes());
+    let request = String::from_utf8(session.upstream.clone()).unwrap();
+    assert!(request.contains("X-Forwarded-For: 192.0.2.7\r\n"), "{request}");
+}

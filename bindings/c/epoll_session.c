@@ -110,13 +110,6 @@ static void end_input(struct side *from, const char *how)
     deliver(from);
 }
 
-static void end_input_by_error(struct side *from, const char *what, int error)
-{
-    char words[120];
-    snprintf(words, sizeof words, "%s: %s", what, strerror(error));
-    end_input(from, words);
-}
-
 /* Reads once, and takes what came as far as it goes. Returns 0 if there was nothing to be read, or no room for it. */
 static int carry(struct side *from)
 {
@@ -134,7 +127,9 @@ static int carry(struct side *from)
     } else if (errno == EAGAIN) {
         from->readable = 0;
     } else if (errno != EINTR) {
-        end_input_by_error(from, "lost", errno);
+        char words[100];
+        snprintf(words, sizeof words, "lost (%s)", strerror(errno));
+        end_input(from, words);
     }
     return 1;
 }
@@ -195,7 +190,10 @@ static void dial_next(struct session *session, int error)
         if (fd >= 0)
             close(fd);
     }
-    end_input_by_error(upstream, "cannot connect", error);
+    char words[400];
+    snprintf(words, sizeof words, "cannot connect to %s: %s", places->name,
+             error == EAGAIN ? "its queue of connections is full" : strerror(error)); /* a Unix socket's does not wait */
+    end_input(upstream, words);
 }
 
 static void dialled(struct session *session)

@@ -88,18 +88,23 @@ int places_of_url(struct places *places, const char *url, struct trouble *troubl
     struct addrinfo *found, *one;
     *places = (struct places){.each = NULL};
     if (strncasecmp(url, "ws+unix:", 8) == 0) {
+        size_t len = strcspn(url + 8, ":?");
         places->each = calloc(places->count = 1, sizeof *places->each);
-        if (places->each == NULL || unix_place(places->each, url + 8, strcspn(url + 8, ":?")) != 0)
+        if (places->each == NULL || unix_place(places->each, url + 8, len) != 0)
             return fail(trouble, 1, url, "no path that a socket may have");
+        snprintf(places->name, sizeof places->name, "%.*s", (int)len, url + 8);
         return 0;
     }
     if (strncasecmp(url, "ws://", 5) != 0)
         return fail(trouble, 1, url, "wss:// needs a TLS library, which this host has none of; target/c/proxy speaks it");
     if (split_authority(url + 5, strcspn(url + 5, "/?"), host, port) != 0)
         return fail(trouble, 1, url, "no host and port");
-    const char *why = look_up(&found, host, port[0] == '\0' ? "80" : port, 0);
+    if (port[0] == '\0')
+        strcpy(port, "80");
+    const char *why = look_up(&found, host, port, 0);
     if (why != NULL)
         return fail(trouble, 0, host, why);
+    snprintf(places->name, sizeof places->name, strchr(host, ':') == NULL ? "%s:%s" : "[%s]:%s", host, port);
     for (one = found; one != NULL; one = one->ai_next)
         places->count++;
     places->each = calloc(places->count, sizeof *places->each);

@@ -26,6 +26,7 @@ struct place {
 
 /* The addresses of a name, in the resolver's order. */
 struct places {
+    char name[280]; /* for people: host and port, or a path */
     struct place *each;
     size_t count;
 };

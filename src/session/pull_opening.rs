@@ -104,7 +104,9 @@ impl Pull {
     pub fn set_peer(&mut self, address: &str, secure: bool) -> Result<()> {
         let words = || Error::argument("the client's address is no IP address");
         let address: std::net::IpAddr = address.parse().map_err(|_| words())?;
-        self.opening()?.peer = Peer { address: Some(address.to_string()), secure };
+        // An IPv4 client that came through an IPv6 socket is told as what it is.
+        let address = Some(address.to_canonical().to_string());
+        self.opening()?.peer = Peer { address, secure };
         Ok(())
     }
 
