@@ -164,10 +164,11 @@ impl Direction {
         }
     }
 
-    /// Takes bytes that the host has read elsewhere; as [`Direction::space`] and [`Direction::filled`].
+    /// Takes bytes that the host has read elsewhere. What is ready may still wait.
     pub fn give(&mut self, bytes: &[u8]) {
-        debug_assert!(self.batch.is_empty() && self.waiting.is_none());
+        debug_assert!(self.waiting.is_none());
         if !self.deaf {
+            self.batch.lift(&self.receiver.inbox);
             self.receiver.inbox.give(bytes);
         }
     }
