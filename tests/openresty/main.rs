@@ -24,6 +24,7 @@ mod connecting;
 mod debugging;
 mod ending;
 mod forwarding;
+mod host_frames;
 mod limits;
 mod lua_peers;
 mod mended_callbacks;
