@@ -671,3 +671,30 @@ fn bytes_are_not_taken_while_a_frame_of_the_same_side_waits() {
     let refused = session.pull.read(Side::Client, &hello, 1500).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Again);
 }
+
+#[test]
+fn there_is_more_to_be_done_until_what_a_large_frame_took_is_given_back() {
+    for joined in [false, true] {
+        let mut config = Config::new();
+        config.aggregate(Side::Client, joined);
+        let mut session = Session::open(config);
+        let first = if joined { 0x02 } else { 0x82 };
+        for (first, size) in [(first, 1 << 20), (0x80, 1)].into_iter().take(1 + usize::from(joined))
+        {
+            let bytes = frame(Side::Client, first, &vec![7; size]);
+            session.pull.read(Side::Client, &bytes, 2000).unwrap();
+            session.pull.pass(Side::Client);
+        }
+        session.pull.take_output(Side::Upstream);
+        assert!(session.pull.taken(Side::Upstream).len() > 1 << 20);
+        let mut turns = 0;
+        while session.pull.has_more(Side::Upstream) {
+            turns += 1;
+            assert!(turns < 3, "{turns} turns for nothing");
+            session.pull.pass(Side::Client);
+            session.pull.take_output(Side::Upstream);
+            assert!(session.pull.taken(Side::Upstream).is_empty());
+        }
+        assert!(turns > 0);
+    }
+}

@@ -269,10 +269,12 @@ impl Pull {
         }
     }
 
-    /// Whether output waits for `to`, or frames from the other side that were left: then there is more to be done as
-    /// soon as what was taken is written.
+    /// Whether output waits for `to`, or frames from the other side that were left, or much memory is to be given back:
+    /// then there is more to be done as soon as what was taken is written.
     pub fn has_more(&self, to: Side) -> bool {
-        self.has_output(to) || self.relay.has_left(to.other())
+        let is_swollen = self.taken.get(to).copy.capacity() > KEPT_COPY
+            || self.relay.engine.directions.get(to.other()).is_swollen();
+        is_swollen || self.has_output(to) || self.relay.has_left(to.other())
     }
 
     /// Whether a close frame has passed anywhere.
