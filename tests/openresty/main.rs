@@ -40,6 +40,7 @@ mod mended_tls;
 mod modules;
 mod on_frame;
 mod receive_timeout;
+mod statuses;
 mod upstream_errors;
 mod upstream_request;
 mod workers;

@@ -184,8 +184,9 @@ fn an_upstream_in_the_midst_of_sending_reads_why_it_is_let_go() {
     let mut sender = upstream.twin();
     let sending = std::thread::spawn(move || sender.try_send_bytes(&frame));
     assert_eq!(client.hear_close().0, Some(1001));
-    let _ = sending.join().unwrap();
+    assert!(sending.join().unwrap().is_ok(), "reset while it was sending");
     assert_eq!(upstream.hear_close().0, Some(1009));
+    upstream.hear_end();
     drop((client, upstream));
     scene.nginx.report("execute");
 }
