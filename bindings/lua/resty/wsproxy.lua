@@ -112,7 +112,8 @@ end
 
 -- Connects to the upstream at `uri`: ws://, wss://, ws+unix:/socket[:/path]. `opts` are those of lua-resty-websocket's
 -- client: protocols, origin, headers, host, key, pool, pool_size, backlog, ssl_verify, server_name, client_cert,
--- client_priv_key and proxy_opts. `true, nil, head` or `nil, err, head`: the head of the upstream's answer, if it gave one.
+-- client_priv_key and proxy_opts. `true, nil, head` or `nil, err, head`: the head of the upstream's answer, if it gave
+-- one.
 function _M:connect_upstream(uri, opts)
     local open, err = already(self, "upstream")
     if open or err then
