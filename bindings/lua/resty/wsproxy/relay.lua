@@ -9,10 +9,11 @@ local ffi = require "ffi"
 local semaphore = require "ngx.semaphore"
 local C = require "wsproxy.library"
 local writer = require "resty.wsproxy.writer"
+local words_of = require("wsproxy.session").words_of
 
 local ffi_string = ffi.string
 local now, spawn, kill = ngx.now, ngx.thread.spawn, ngx.thread.kill
-local tonumber, type, pcall, tostring = tonumber, type, pcall, tostring
+local tonumber, type, pcall = tonumber, type, pcall
 local max, min = math.max, math.min
 
 local CLIENT, UPSTREAM = tonumber(C.WSPROXY_CLIENT), tonumber(C.WSPROXY_UPSTREAM)
@@ -64,7 +65,7 @@ local function change(self, from, kind, code, payload, new, new_code)
         if type(new_code) ~= "number" then
             error("opts.on_frame status code return value must be nil or a number", 0)
         end
-        if C.wsproxy_pull_set_code(p, from, new_code) ~= 0 then
+        if new_code ~= code and C.wsproxy_pull_set_code(p, from, new_code) ~= 0 then
             refused(self, from, kind)
         end
         code = new_code
@@ -231,10 +232,10 @@ end
 local function direction(self, from, sock)
     local ok, err = pcall(move, self, from, sock)
     if not ok then
-        fail(self, from, tostring(err))
+        fail(self, from, words_of(err))
         ok, err = pcall(move, self, from, sock)
         if not ok then
-            fail(self, from, tostring(err))
+            fail(self, from, words_of(err))
         end
     end
     wake(self)
