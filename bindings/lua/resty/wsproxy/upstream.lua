@@ -249,8 +249,8 @@ function _M.open(self, uri, opts, verify)
     local begun = C.wsproxy_pull_connect_upstream(p, uri)
     if begun == ERR_ARGUMENT then
         return nil, "bad websocket uri"
-    elseif begun ~= 0 then
-        return nil, ffi_string(C.wsproxy_error(p))
+    elseif begun ~= 0 or C.wsproxy_pull_is_open(p, UPSTREAM) < 0 then
+        return nil, ffi_string(C.wsproxy_error(p)) -- a client's request that is none: nobody is dialled
     end
     local sock = tcp()
     if self.connect_timeout then
