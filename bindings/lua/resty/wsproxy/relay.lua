@@ -11,7 +11,7 @@ local C = require "wsproxy.library"
 local writer = require "resty.wsproxy.writer"
 local words_of = require("wsproxy.session").words_of
 
-local ffi_string = ffi.string
+local ffi_string, ffi_cast = ffi.string, ffi.cast
 local now, spawn, kill = ngx.now, ngx.thread.spawn, ngx.thread.kill
 local tonumber, type, pcall = tonumber, type, pcall
 local max, min = math.max, math.min
@@ -28,8 +28,10 @@ for kind = 0, 15 do
     TYPES[kind] = ffi_string(C.wsproxy_kind_name(kind))
 end
 
+local LARGE = 16384
 local READ_SIZE = 65536 -- at most: lua_socket_buffer_size says how much one read brings
 local state = ffi.new("wsproxy_turn") -- read before anything can yield
+local bytes = ffi.typeof("const uint8_t *")
 local STATE_SIZE = ffi.sizeof("wsproxy_turn")
 local FOR_EVER = 2147483647 -- the longest time that a cosocket knows, in ms
 local LONG = 3600 -- s; longer than that nobody sleeps in one piece
@@ -93,6 +95,8 @@ local function decide(self, from, frame)
     end
     if new ~= payload or new_code ~= nil then
         code = change(self, from, kind, code, payload, new, new_code)
+    elseif #payload >= LARGE and from == UPSTREAM then
+        self.kept, self.place = payload, frame.payload
     end
     if kind == CLOSE then
         self.observer.closing(ROLES[from], code, new)
@@ -110,6 +114,20 @@ local function pass(self, from, frame)
         self.observer.closing(ROLES[from], code, ffi_string(frame.payload, frame.payload_len))
     end
     return C.wsproxy_pull_verdict(self.session, from, FORWARD)
+end
+
+-- What the library wants written, for `send`. Towards the client a payload is sent as it came: where a large one that
+-- the hook left alone is the end of what lies ready, the string that we have of it need not be made again.
+local function output(self)
+    local kept, length = self.kept, tonumber(state.len)
+    if kept then
+        self.kept = nil
+        local before = length - #kept
+        if before > 0 and ffi_cast(bytes, state.data) + before == self.place then
+            return { ffi_string(state.data, before), kept }
+        end
+    end
+    return ffi_string(state.data, length)
 end
 
 local function each_more(self, from, frame, each)
@@ -134,7 +152,7 @@ local function turn(self, from, frame)
     C.wsproxy_pull_turn(self.session, from, state, STATE_SIZE)
     local out
     if state.len ~= 0 then
-        out = ffi_string(state.data, state.len)
+        out = output(self)
     end
     return out, state.more ~= 0, state.wants_input ~= 0, state.closing ~= 0 or state.back ~= 0
 end
