@@ -34,6 +34,7 @@ mod mended_fragments;
 mod mended_handshakes;
 mod mended_peers;
 mod mended_protocol;
+mod mended_resty_wsproxy;
 mod mended_sizes;
 mod mended_time;
 mod mended_tls;

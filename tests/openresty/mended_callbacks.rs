@@ -37,7 +37,8 @@ fn a_callback_that_throws_ends_both_sides_with_1011() {
 
 #[test]
 fn a_callback_that_throws_what_is_no_string_ends_both_sides_with_1011() {
-    for value in ["nil", "{}", "7", "true"] {
+    let without_words = "setmetatable({}, { __tostring = function() error('none') end })";
+    for value in ["nil", "{}", "7", "true", without_words] {
         fails("client", TEXT, &format!("function() error({value}) end"), "");
     }
 }

@@ -120,7 +120,8 @@ end
 
 -- Connects to the upstream at `uri`: ws://, wss://, ws+unix:/socket[:/path]. `opts` are those of lua-resty-websocket's
 -- client: protocols, origin, headers, host, key, pool, pool_size, backlog, ssl_verify, server_name, client_cert,
--- client_priv_key and proxy_opts. `true, nil, head` or `nil, err, head`: the head of the upstream's answer, if it gave one.
+-- client_priv_key and proxy_opts. `true, nil, head` or `nil, err, head`: the head of the upstream's answer, if it gave
+-- one.
 function _M:connect_upstream(uri, opts)
     local open, err = already(self, "upstream")
     if open or err then
@@ -131,13 +132,8 @@ function _M:connect_upstream(uri, opts)
     end
     opts = opts or {}
     if self.pass_headers and self.state.client == "new" then
-        err = client.complaint()
+        err = client.take_request(self)
         if err then
-            return nil, err
-        end
-        local ok
-        ok, err = client.give_head(self)
-        if not ok then
             return nil, err
         end
     end
@@ -194,13 +190,14 @@ function _M:subprotocol()
     return sessions.subprotocol(self.session)
 end
 
--- The status to answer a client with whose handshake has failed: the upstream's refusal, 502, 504, or 400.
+-- The status to answer a client with whose handshake has failed: that of the upstream's refusal, 502 or 504; or, if the
+-- fault is in its request, 400 or 426.
 function _M:http_status()
     local status = self.session and C.wsproxy_http_status(self.session) or 0
     if status ~= 0 then
         return status
     end
-    return self.state.upstream == "open" and 400 or 502
+    return self.refused_with or 502
 end
 
 -- The library's memory goes at once: the collector does not know how much it is.

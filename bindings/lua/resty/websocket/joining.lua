@@ -1,8 +1,8 @@
--- Joins fragments before `on_frame` sees them, in Lua: for `debug`, where each is to be told of on its own. Without it the
--- library joins them.
+-- Joins fragments before `on_frame` sees them, in Lua: for `debug`, where each is to be told of on its own. Without it
+-- the library joins them.
 --
--- Rules. Every fragment but the last is dropped, and the last one carries the message: what the library sends is then one
--- frame of the first one's type. Limits on messages are the library's in either case.
+-- Rules. Every fragment but the last is dropped, and the last one carries the message: what the library sends is then
+-- one frame of the first one's type. Limits on messages are the library's in either case.
 
 local concat = table.concat
 

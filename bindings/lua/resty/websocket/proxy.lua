@@ -61,8 +61,8 @@ local function check(opts)
     return nil
 end
 
--- The options of resty.wsproxy that come to the same. A limit on frames is one on messages where those are joined, by the
--- library or, under `debug`, by resty.websocket.joining.
+-- The options of resty.wsproxy that come to the same. A limit on frames is one on messages where those are joined, by
+-- the library or, under `debug`, by resty.websocket.joining.
 local function translated(opts)
     local new = {
         recv_timeout = opts.recv_timeout,

@@ -10,10 +10,11 @@ local semaphore = require "ngx.semaphore"
 local C = require "wsproxy.library"
 local now = require "resty.wsproxy.clock"
 local writer = require "resty.wsproxy.writer"
+local words_of = require("wsproxy.session").words_of
 
-local ffi_string = ffi.string
+local ffi_string, ffi_cast = ffi.string, ffi.cast
 local spawn, kill = ngx.thread.spawn, ngx.thread.kill
-local tonumber, type, pcall, tostring = tonumber, type, pcall, tostring
+local tonumber, type, pcall = tonumber, type, pcall
 local max, min = math.max, math.min
 
 local CLIENT, UPSTREAM = tonumber(C.WSPROXY_CLIENT), tonumber(C.WSPROXY_UPSTREAM)
@@ -28,8 +29,10 @@ for kind = 0, 15 do
     TYPES[kind] = ffi_string(C.wsproxy_kind_name(kind))
 end
 
+local LARGE = 16384
 local READ_SIZE = 65536 -- at most: lua_socket_buffer_size says how much one read brings
 local state = ffi.new("wsproxy_turn") -- read before anything can yield
+local bytes = ffi.typeof("const uint8_t *")
 local STATE_SIZE = ffi.sizeof("wsproxy_turn")
 local FOR_EVER = 2147483647 -- the longest time that a cosocket knows, in ms
 local LONG = 3600 -- s; longer than that nobody sleeps in one piece
@@ -67,7 +70,7 @@ local function change(self, from, kind, code, payload, new, new_code)
         if type(new_code) ~= "number" then
             error("opts.on_frame status code return value must be nil or a number", 0)
         end
-        if C.wsproxy_pull_set_code(p, from, new_code) ~= 0 then
+        if new_code ~= code and C.wsproxy_pull_set_code(p, from, new_code) ~= 0 then
             refused(self, from, kind)
         end
         code = new_code
@@ -97,6 +100,8 @@ local function decide(self, from, frame)
     end
     if new ~= payload or new_code ~= nil then
         code = change(self, from, kind, code, payload, new, new_code)
+    elseif #payload >= LARGE and from == UPSTREAM then
+        self.kept, self.place = payload, frame.payload
     end
     if kind == CLOSE then
         self.observer.closing(ROLES[from], code, new)
@@ -116,6 +121,20 @@ local function pass(self, from, frame)
     return C.wsproxy_pull_verdict(self.session, from, FORWARD)
 end
 
+-- What the library wants written, for `send`. Towards the client a payload is sent as it came: where a large one that
+-- the hook left alone is the end of what lies ready, the string that we have of it need not be made again.
+local function output(self, from)
+    local kept, length = self.kept, tonumber(state.len)
+    if kept and from == UPSTREAM then
+        self.kept = nil
+        local before = length - #kept
+        if before > 0 and ffi_cast(bytes, state.data) + before == self.place then
+            return { ffi_string(state.data, before), kept }
+        end
+    end
+    return ffi_string(state.data, length)
+end
+
 local function each_more(self, from, frame, each)
     repeat
         frame = each(self, from, frame)
@@ -130,6 +149,9 @@ local function turn(self, from, frame)
     if frame ~= nil then
         local each = self.each
         self.due[from] = nil
+        if from == UPSTREAM then
+            self.kept = nil -- of a frame that went nowhere: other bytes may lie in its place now
+        end
         frame = each(self, from, frame)
         if frame ~= nil then
             each_more(self, from, frame, each)
@@ -140,7 +162,7 @@ local function turn(self, from, frame)
     end
     local out
     if state.len ~= 0 then
-        out = ffi_string(state.data, state.len)
+        out = output(self, from)
     end
     return out, state.more ~= 0, state.wants_input ~= 0, state.closing ~= 0 or state.back ~= 0
 end
@@ -239,10 +261,10 @@ end
 local function direction(self, from, sock)
     local ok, err = pcall(move, self, from, sock)
     if not ok then
-        fail(self, from, tostring(err))
+        fail(self, from, words_of(err))
         ok, err = pcall(move, self, from, sock)
         if not ok then
-            fail(self, from, tostring(err))
+            fail(self, from, words_of(err))
         end
     end
     wake(self)

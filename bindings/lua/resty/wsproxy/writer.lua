@@ -92,12 +92,12 @@ local function write(self, data)
     end
 end
 
--- Writes `data`, which was taken out of the session, and waits until it is written.
+-- Writes `data`, a string or a table of strings that was taken out of the session, and waits until it is written.
 function _M:write(data)
     if not self.busy then
         return write(self, data)
     end
-    self.queue[#self.queue + 1] = data
+    self.queue[#self.queue + 1] = type(data) == "table" and concat(data) or data
     while self.busy do
         self.waits = self.waits or semaphore.new(0)
         self.waited_for = true
