@@ -45,3 +45,27 @@ fn many_small_frames_take_few_reads_and_writes() {
         scene.ends_well();
     }
 }
+
+/// How often nginx has gone to sleep so far.
+fn sleeps(scene: &Scene) -> usize {
+    scene.nginx.log().iter().filter(|entry| entry.text.contains("epoll timer:")).count()
+}
+
+#[test]
+fn nobody_watches_the_clock_while_a_client_is_waited_for_whose_upstream_broke_the_protocol() {
+    let conf = Conf { log_level: "debug", ..Conf::running(&handler("", "nil")) };
+    let scene = Scene::with(conf);
+    let (mut client, mut upstream) = scene.meet();
+    upstream.send_bytes(&[0xF2, 0]);
+    assert_eq!(upstream.hear_close().0, Some(1002));
+    drop(upstream);
+    assert_eq!(client.hear_close().0, Some(1011));
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    let before = sleeps(&scene);
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    let woken = sleeps(&scene) - before;
+    assert!(woken < 20, "woken {woken} times");
+    client.send_close(1011, "");
+    drop(client);
+    scene.nginx.report("execute");
+}

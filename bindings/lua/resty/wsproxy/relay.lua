@@ -283,6 +283,7 @@ local function is_finished(self)
         return true
     end
     if not is_done(self, CLIENT) or not is_done(self, UPSTREAM) then
+        self.finished = nil
         return false
     end
     self.finished = self.finished or now() + GRACE
@@ -300,6 +301,7 @@ end
 local function let_upstream_go(self, thread)
     local idle = self.reading[UPSTREAM] and not self.writers[UPSTREAM].busy
     if not idle or C.wsproxy_pull_wants_fin(self.session, UPSTREAM) == 0 then
+        self.parting = nil -- it may have gone itself
         return
     end
     self.parting = self.parting or now() + GRACE
