@@ -27,6 +27,7 @@ build = {
         ["wsproxy.session"] = "wsproxy/session.lua",
         ["resty.wsproxy"] = "resty/wsproxy.lua",
         ["resty.wsproxy.client"] = "resty/wsproxy/client.lua",
+        ["resty.wsproxy.clock"] = "resty/wsproxy/clock.lua",
         ["resty.wsproxy.relay"] = "resty/wsproxy/relay.lua",
         ["resty.wsproxy.tunnel"] = "resty/wsproxy/tunnel.lua",
         ["resty.wsproxy.upstream"] = "resty/wsproxy/upstream.lua",

@@ -22,7 +22,7 @@ local ffi_string, ffi_gc = ffi.string, ffi.gc
 local type, error, setmetatable = type, error, setmetatable
 
 local CONNECT_TIMEOUT, WRITE_TIMEOUT = 10000, 30000 -- ms; the library's own defaults
-local FOR_EVER = 2147483647
+local FOR_EVER = 2147483647 -- the longest time that a cosocket knows, in ms
 
 local _M = { _VERSION = ffi_string(C.wsproxy_version()) }
 local mt = { __index = _M }
@@ -55,24 +55,32 @@ local function check(opts)
     return nil
 end
 
+-- A time as a cosocket takes it; `nil` for none, and for none that ends.
+local function period(ms)
+    if not ms or not (ms > 0) then
+        return nil
+    end
+    return math.min(math.ceil(ms), FOR_EVER)
+end
+
 -- A session with these options, of which the caller has made sure that they are sound. For modules of this library.
 function _M.create(opts, handle, observer)
     local config, err = options.configuration(opts)
     if not config then
         return nil, err
     end
+    C.wsproxy_config_set_write_timeout(config, 0) -- cosockets know how far a write is, the library does not
     local session = C.wsproxy_new(config)
     if session == nil then
         return nil, "no randomness from the operating system"
     end
-    local write_timeout = opts.write_timeout or WRITE_TIMEOUT
     local self = setmetatable({
         session = ffi_gc(session, C.wsproxy_free),
         on_frame = opts.on_frame,
-        recv_timeout = opts.recv_timeout,
+        recv_timeout = period(opts.recv_timeout),
         ssl_verify = opts.ssl_verify ~= false,
-        connect_timeout = opts.connect_timeout or CONNECT_TIMEOUT,
-        write_timeout = write_timeout > 0 and write_timeout or FOR_EVER,
+        connect_timeout = period(opts.connect_timeout or CONNECT_TIMEOUT),
+        write_timeout = period(opts.write_timeout or WRITE_TIMEOUT) or FOR_EVER,
         pass_headers = opts.pass_headers ~= false,
         observer = observer or SILENT,
         state = { client = "new", upstream = "new" },
@@ -210,7 +218,7 @@ function _M:execute()
     end
     relay.run(self)
     local result, err = C.wsproxy_pull_result(self.session), nil
-    if result ~= 0 then
+    if result ~= 0 or self.hook_error then
         err = self.hook_error or ffi_string(C.wsproxy_error(self.session))
     end
     let_go(self)

@@ -6,6 +6,7 @@
 
 local ffi = require "ffi"
 local C = require "wsproxy.library"
+local now = require "resty.wsproxy.clock"
 
 local ffi_string = ffi.string
 local ngx = ngx
@@ -122,7 +123,7 @@ function _M.open(self)
     if err then
         return nil, err
     end
-    C.wsproxy_pull_tick(p, ngx.now() * 1000)
+    C.wsproxy_pull_tick(p, now())
     if C.wsproxy_pull_connect_client(p) ~= 0 or C.wsproxy_pull_is_open(p, CLIENT) ~= 1 then
         return nil, ffi_string(C.wsproxy_error(p))
     end

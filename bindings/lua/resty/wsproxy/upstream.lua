@@ -6,10 +6,11 @@
 local ffi = require "ffi"
 local C = require "wsproxy.library"
 local options = require "wsproxy.options"
+local now = require "resty.wsproxy.clock"
 local tunnel = require "resty.wsproxy.tunnel"
 
 local ffi_string = ffi.string
-local tcp, now = ngx.socket.tcp, ngx.now
+local tcp = ngx.socket.tcp
 
 local UPSTREAM = tonumber(C.WSPROXY_UPSTREAM)
 local ERR_ARGUMENT = tonumber(C.WSPROXY_ERR_ARGUMENT)
@@ -217,7 +218,7 @@ local function read_answer(sock, p)
             return refusal(p)
         end
         local data, err = sock:receiveany(READ_SIZE)
-        C.wsproxy_pull_tick(p, now() * 1000)
+        C.wsproxy_pull_tick(p, now())
         if data then
             C.wsproxy_pull_input(p, UPSTREAM, data, #data)
         else
@@ -232,8 +233,10 @@ local function read_answer(sock, p)
     end
 end
 
-local function abandon(sock, p, why)
-    C.wsproxy_pull_input_ended(p, UPSTREAM, why, #why)
+local function abandon(sock, p)
+    C.wsproxy_pull_tick(p, now()) -- it may have been too slow
+    local how = "could not be asked" -- what we return says why, in any bytes
+    C.wsproxy_pull_input_ended(p, UPSTREAM, how, #how)
     sock:close()
 end
 
@@ -245,7 +248,7 @@ function _M.open(self, uri, opts, verify)
     if not ok then
         return nil, err
     end
-    C.wsproxy_pull_tick(p, now() * 1000)
+    C.wsproxy_pull_tick(p, now())
     local begun = C.wsproxy_pull_connect_upstream(p, uri)
     if begun == ERR_ARGUMENT then
         return nil, "bad websocket uri"
@@ -259,7 +262,7 @@ function _M.open(self, uri, opts, verify)
     local head
     ok, err = connect(sock, p, opts)
     if not ok then
-        abandon(sock, p, err)
+        abandon(sock, p)
         return nil, "failed to connect: " .. err
     end
     if C.wsproxy_pull_upstream_is_secure(p) == 1 then
@@ -272,7 +275,7 @@ function _M.open(self, uri, opts, verify)
         ok, err, head = read_answer(sock, p)
     end
     if not ok then
-        abandon(sock, p, err)
+        abandon(sock, p)
         return nil, err, head
     end
     self.upstream = sock
