@@ -45,7 +45,8 @@ fn thousands_of_idle_sessions_on_one_thread_hold_up_nobody_and_end_when_it_is_ti
             assert_eq!(peer.hear_close().0, Some(1001), "session {number}");
             peer.send_close(1001, "");
         }
-        assert!(called.elapsed() >= idle, "session {number} was cut short");
+        let rounding = Duration::from_millis(2);
+        assert!(called.elapsed() + rounding >= idle, "session {number} was cut short");
         upstream.shutdown();
         if number % 100 == 0 {
             talk();
