@@ -57,7 +57,7 @@ end
 
 -- A time as a cosocket takes it; `nil` for none, and for none that ends.
 local function period(ms)
-    if not ms or not (ms > 0) then
+    if not ms or ms <= 0 or ms ~= ms then
         return nil
     end
     return math.min(math.ceil(ms), FOR_EVER)

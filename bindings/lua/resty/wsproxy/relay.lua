@@ -296,8 +296,8 @@ local function next_look(self)
     return min(deadline < 0 and math.huge or deadline, self.finished or math.huge, self.parting or math.huge)
 end
 
--- An upstream that cannot be understood is not waited for, once it was told so and had a moment to read that: what it has
--- sent meanwhile is read, for a connection that is closed with unread bytes is reset.
+-- An upstream that cannot be understood is not waited for, once it was told so and had a moment to read that: what it
+-- has sent meanwhile is read, for a connection that is closed with unread bytes is reset.
 local function let_upstream_go(self, thread)
     local idle = self.reading[UPSTREAM] and not self.writers[UPSTREAM].busy
     if not idle or C.wsproxy_pull_wants_fin(self.session, UPSTREAM) == 0 then

@@ -1,11 +1,11 @@
 -- What goes to one side, by one writer at a time: cosockets allow no more.
 --
--- Rules. What the session has for a side is taken out of it as a whole, and written in that order. A direction that finds
--- another light thread at it leaves the bytes to that one; what comes from elsewhere stays in the session until then,
--- whose queues have bounds. A direction waits until its bytes are written, which is what holds
--- its sender back; a close frame, a ping or a frame of the host's that comes from elsewhere is written by a light
--- thread of its own. Those are started by the request's thread alone: a light thread whose parent was killed can
--- neither be waited for nor killed, and nginx would never end the request.
+-- Rules. What the session has for a side is taken out of it as a whole, and written in that order. A direction that
+-- finds another light thread at it leaves the bytes to that one; what comes from elsewhere stays in the session until
+-- then, whose queues have bounds. A direction waits until its bytes are written, which is what holds its sender back; a
+-- close frame, a ping or a frame of the host's that comes from elsewhere is written by a light thread of its own. Those
+-- are started by the request's thread alone: a light thread whose parent was killed can neither be waited for nor
+-- killed, and nginx would never end the request.
 
 local ffi = require "ffi"
 local semaphore = require "ngx.semaphore"
