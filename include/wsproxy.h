@@ -1321,6 +1321,12 @@ int wsproxy_pull_add_subprotocol(struct wsproxy *p, const char *name);
 int wsproxy_pull_set_key(struct wsproxy *p, const char *key);
 
 /**
+ * Forgets the headers, subprotocols and key that were said of the next request, for a host that thought better of it.
+ * Results are those of `wsproxy_pull_set_header`.
+ */
+int wsproxy_pull_forget_request(struct wsproxy *p);
+
+/**
  * Tells the client's IP address, and by 1 or 0 whether it came over TLS, for `wsproxy_config_set_forwarded`. Else as
  * `wsproxy_pull_set_header`.
  */
@@ -1469,10 +1475,8 @@ const struct wsproxy_frame *wsproxy_pull_frame(struct wsproxy *p, int side);
 /**
  * Carries out the verdict on the frame from `side` that waits: WSPROXY_FORWARD, WSPROXY_DROP or WSPROXY_END; any other
  * number is a failed hook, and both sides get close 1011. Returns the next frame that waits, as `wsproxy_pull_frame`.
- * If none waits (any more) nothing happens.
- *
- *     for (f = wsproxy_pull_frame(p, side); f != NULL; f = wsproxy_pull_verdict(p, side, WSPROXY_FORWARD))
- *         look_at(f);
+ * If none waits (any more) nothing happens. So one loop goes through all of them:
+ * `for (f = wsproxy_pull_frame(p, side); f != NULL; f = wsproxy_pull_verdict(p, side, verdict_on(f)))`.
  */
 const struct wsproxy_frame *wsproxy_pull_verdict(struct wsproxy *p, int side, int verdict);
 

@@ -514,6 +514,19 @@ fn output_that_is_taken_is_what_would_have_been_written() {
 }
 
 #[test]
+fn what_was_said_of_a_request_that_is_not_sent_may_be_forgotten() {
+    let mut session = Session::new(Config::new());
+    session.pull.set_header("X-For-Another", b"1").unwrap();
+    session.pull.add_subprotocol("another").unwrap();
+    session.pull.forget_request().unwrap();
+    session.pull.set_header("X-Own", b"1").unwrap();
+    session.pull.connect_upstream("ws://u").unwrap();
+    session.settle();
+    let request = String::from_utf8(session.upstream.clone()).unwrap();
+    assert!(request.contains("X-Own: 1\r\n") && !request.contains("nother"), "{request}");
+}
+
+#[test]
 fn one_session_is_driven_by_one_face() {
     let proxy = Proxy::new(Arc::new(Config::new())).unwrap();
     let _pull = proxy.pull().unwrap();

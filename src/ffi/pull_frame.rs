@@ -25,10 +25,8 @@ pub unsafe extern "C" fn wsproxy_pull_frame(p: *mut wsproxy, side: c_int) -> *co
 
 /// Carries out the verdict on the frame from `side` that waits: WSPROXY_FORWARD, WSPROXY_DROP or WSPROXY_END; any other
 /// number is a failed hook, and both sides get close 1011. Returns the next frame that waits, as `wsproxy_pull_frame`.
-/// If none waits (any more) nothing happens.
-///
-///     for (f = wsproxy_pull_frame(p, side); f != NULL; f = wsproxy_pull_verdict(p, side, WSPROXY_FORWARD))
-///         look_at(f);
+/// If none waits (any more) nothing happens. So one loop goes through all of them:
+/// `for (f = wsproxy_pull_frame(p, side); f != NULL; f = wsproxy_pull_verdict(p, side, verdict_on(f)))`.
 #[no_mangle]
 pub unsafe extern "C" fn wsproxy_pull_verdict(
     p: *mut wsproxy,

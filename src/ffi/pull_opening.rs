@@ -216,6 +216,14 @@ pub unsafe extern "C" fn wsproxy_pull_set_key(p: *mut wsproxy, key: *const c_cha
     unsafe { opening(p, |pull| pull.set_key(c_text("key", key)?)) }
 }
 
+/// Forgets the headers, subprotocols and key that were said of the next request, for a host that thought better of it.
+/// Results are those of `wsproxy_pull_set_header`.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_pull_forget_request(p: *mut wsproxy) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe { opening(p, Pull::forget_request) }
+}
+
 /// Tells the client's IP address, and by 1 or 0 whether it came over TLS, for `wsproxy_config_set_forwarded`. Else as
 /// `wsproxy_pull_set_header`.
 #[no_mangle]

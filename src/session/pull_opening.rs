@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::halves::{Halves, Means, Peer};
+use super::halves::{Halves, Means, Peer, Wishes};
 use super::pull::Pull;
 use crate::error::{Error, Result};
 use crate::ws::frame::{PerSide, Side};
@@ -97,6 +97,12 @@ impl Pull {
     pub fn set_key(&mut self, key: &str) -> Result<()> {
         check_key(key)?;
         self.opening()?.wishes.key = Some(key.to_owned());
+        Ok(())
+    }
+
+    /// Forgets what was said of the next request: it is another one.
+    pub fn forget_request(&mut self) -> Result<()> {
+        self.opening()?.wishes = Wishes::default();
         Ok(())
     }
 

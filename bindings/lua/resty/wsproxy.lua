@@ -216,6 +216,10 @@ function _M:execute()
     if self.state.upstream ~= "open" then
         return nil, "upstream connection not established"
     end
+    if self.running then
+        return nil, "the session is running already"
+    end
+    self.running = true
     relay.run(self)
     local result, err = C.wsproxy_pull_result(self.session), nil
     if result ~= 0 or self.hook_error then

@@ -348,6 +348,8 @@ int wsproxy_pull_add_subprotocol(struct wsproxy *p, const char *name);
 
 int wsproxy_pull_set_key(struct wsproxy *p, const char *key);
 
+int wsproxy_pull_forget_request(struct wsproxy *p);
+
 int wsproxy_pull_set_peer(struct wsproxy *p, const char *address, int secure);
 
 int wsproxy_pull_is_open(struct wsproxy *p, int side);

@@ -244,6 +244,7 @@ end
 -- `sslhandshake` is told.
 function _M.open(self, uri, opts, verify)
     local p = self.session
+    C.wsproxy_pull_forget_request(p) -- of a try that got no further than its options
     local ok, err = prepare(p, opts)
     if not ok then
         return nil, err
