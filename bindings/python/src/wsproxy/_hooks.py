@@ -1,0 +1,120 @@
+"""The hook on frames between Python and the C line.
+
+Rules. Nothing that a hook raises may get lost: ctypes would print it and go on. It is kept, 0 is returned, which the
+library takes for a failed hook (1011 for both sides), and whoever runs the session raises it. What is done per frame is
+one `Frame`, one call, and one look at what came back.
+
+Theory: ctypes makes a small function of machine code for each callback, which has to outlive every call. It is held by
+the Python frame that is inside the library all the while.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, Callable, List, Mapping, Optional
+
+from . import _abi
+from ._errors import HookError
+from ._frame import DROP, KEEP, Close, Ends, Fate, Frame, Payload, Replacement, to_bytes
+from ._library import lib
+from ._session import close_code
+
+OnFrame = Callable[[Frame], Fate]
+"""A hook on frames."""
+
+Fail = Callable[[Any, BaseException], None]
+"""Told of what a hook has raised, and in which session."""
+
+
+def not_async(hook: Optional[Callable[..., Any]]) -> None:
+    """Refuses a hook that would only make coroutines."""
+    if inspect.iscoroutinefunction(hook):
+        raise TypeError("the hook is a coroutine function: those are for wsproxy.aio")
+
+
+class Kept:
+    """The first exception of the hooks of a call."""
+
+    __slots__ = ("_errors",)
+
+    def __init__(self) -> None:
+        self._errors: List[BaseException] = []
+
+    def keep(self, _session: Any, error: BaseException) -> None:
+        if not self._errors:
+            self._errors.append(error)
+
+    def reraise(self) -> None:
+        """Raises it, if there is one, with the traceback that it has."""
+        if self._errors:
+            raise self._errors.pop()
+
+
+def frame_callback(hook: Optional[OnFrame], sessions: Mapping[int, Any], fail: Fail) -> Any:
+    """The C function for `hook`; `sessions` says which session a pointer is."""
+    if hook is None:
+        return _abi.wsproxy_on_frame()
+    not_async(hook)
+    forward, drop = _abi.WSPROXY_FORWARD, _abi.WSPROXY_DROP
+
+    def on_frame(pointer: int, address: int, _userdata: object) -> int:
+        session = sessions[pointer]
+        try:
+            frame = Frame(session, address)
+            try:
+                fate = hook(frame)
+                if fate is None or fate is frame:
+                    return forward
+                if fate is DROP:
+                    return drop
+                return settle(pointer, address, frame, fate)
+            finally:
+                frame._release()
+        except BaseException as error:
+            fail(session, error)
+            return 0
+
+    return _abi.wsproxy_on_frame(on_frame)
+
+
+def settle(pointer: int, address: int, frame: Frame, fate: Any) -> int:
+    """Carries out a fate other than to forward or drop, and says so in the words of the C line."""
+    if isinstance(fate, (bytes, str, bytearray, memoryview)):
+        return _replace(pointer, address, fate)
+    if isinstance(fate, Close):
+        return _end(pointer, address, _abi.WSPROXY_BOTH, fate)
+    if isinstance(fate, Ends):
+        _end(pointer, address, _abi.WSPROXY_CLIENT, fate.client)
+        return _end(pointer, address, _abi.WSPROXY_UPSTREAM, fate.upstream)
+    if isinstance(fate, Replacement) and fate.frame is frame:
+        if fate.code is not KEEP:
+            number = close_code(fate.code)
+            _heed(pointer, lib.wsproxy_frame_set_code(address, number))
+        return _abi.WSPROXY_FORWARD if fate.payload is None else _replace(pointer, address, fate.payload)
+    if inspect.iscoroutine(fate):
+        fate.close()
+        raise HookError("the hook returned a coroutine: those are for wsproxy.aio")
+    raise HookError(f"the hook returned {_described(fate)}, which is no fate of the frame")
+
+
+def _described(fate: Any) -> str:
+    if isinstance(fate, (Frame, Replacement)):
+        return "another frame"
+    return f"an object of type {type(fate).__name__}"
+
+
+def _replace(pointer: int, address: int, payload: Payload) -> int:
+    data = to_bytes(payload)
+    _heed(pointer, lib.wsproxy_frame_set_payload(address, data, len(data)))
+    return _abi.WSPROXY_FORWARD
+
+
+def _end(pointer: int, address: int, side: int, close: Close) -> int:
+    reason = close.reason.encode()
+    _heed(pointer, lib.wsproxy_frame_set_end(address, side, close_code(close.code), reason, len(reason)))
+    return _abi.WSPROXY_END
+
+
+def _heed(pointer: int, result: int) -> None:
+    if result != _abi.WSPROXY_OK:
+        raise HookError(lib.wsproxy_error(pointer).decode("utf-8", "replace"))
