@@ -6,13 +6,14 @@
 use std::path::{Path, PathBuf};
 
 /// In the order that the header has.
-const SOURCES: [&str; 11] = [
+const SOURCES: [&str; 12] = [
     "constants",
     "library",
     "log",
     "config",
     "config_tls",
     "session",
+    "refusal",
     "handshake",
     "frame",
     "stats",

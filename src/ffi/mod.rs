@@ -21,6 +21,7 @@ mod incoming;
 mod lent;
 mod library;
 mod log;
+mod refusal;
 mod server;
 mod serving;
 mod session;

@@ -16,6 +16,7 @@ use super::frame::{wsproxy_on_frame, Hook};
 use super::guard::{self, Handle};
 use super::handshake::{wsproxy_on_handshake, HandshakeHook};
 use super::incoming::{bytes, c_string, c_text, text};
+use super::refusal::RefusalLines;
 use super::words::Words;
 use crate::error::{Error, Result};
 use crate::{Admission, Client, Config, Handshake, Proxy};
@@ -30,6 +31,7 @@ pub struct wsproxy {
     preparation: Mutex<Preparation>,
     userdata: AtomicPtr<c_void>,
     subprotocol: OnceLock<CString>,
+    pub(super) refusal: RefusalLines,
     freed: AtomicBool,
     is_servers: bool,
 }
@@ -68,6 +70,7 @@ impl wsproxy {
             preparation: Mutex::new(preparation),
             userdata: AtomicPtr::default(),
             subprotocol: OnceLock::new(),
+            refusal: RefusalLines::default(),
             freed: AtomicBool::new(false),
             is_servers,
         }

@@ -4,6 +4,8 @@
 //! Rules: whoever waits for an answer gets one, whatever fails. What the hook has changed stays with the session until
 //! the client is answered.
 
+use std::sync::Arc;
+
 use openssl::ssl::SslAcceptor;
 
 use super::client::{Client, Progress};
@@ -108,7 +110,7 @@ impl Proxy {
         let upgraded = connector.open_upstream(url, asking, &mut opening.engine)?;
         opening.upstream = Some(upgraded.wire);
         opening.answer_headers = upgraded.headers;
-        *self.outcome.lock() = Outcome { protocol: upgraded.protocol, status: None };
+        *self.outcome.lock() = Outcome { protocol: upgraded.protocol, ..Outcome::default() };
         Ok(())
     }
 
@@ -151,7 +153,9 @@ impl Proxy {
         match failure {
             Failure::Lost(error) => error,
             Failure::Refusal(refusal) => {
-                self.outcome.lock().status = Some(refusal.status());
+                let mut outcome = self.outcome.lock();
+                outcome.status = Some(refusal.status());
+                outcome.refusal = Some(Arc::new(refusal.headers().clone()));
                 refusal.into_error()
             }
         }
