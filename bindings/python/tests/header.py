@@ -19,7 +19,7 @@ SCALARS = {
     "size_t": "c_size_t",
 }
 
-BEGINNING = '''"""The C line: constants, structs, callbacks and prototypes of `wsproxy.h`. Nothing else of the package knows them.
+BEGINNING = '''"""The C line: constants, structs, callbacks and prototypes of `wsproxy.h`; nothing else knows them.
 
 Generated from include/wsproxy.h (WSPROXY_UPDATE=1 pytest tests/test_abi.py). Do not edit.
 """
@@ -54,7 +54,7 @@ def read(text: str) -> Header:
         members = (member.strip() for member in body.split(";"))
         header.structs[name] = [_member(member) for member in members if member]
     for result, name, arguments in re.findall(r"^typedef (\w+) \(\*(\w+)\)\((.*?)\);", code, flags=re.S | re.M):
-        header.callbacks[name] = [_ctype(result)] + _arguments(arguments, header)
+        header.callbacks[name] = [_ctype(result), *_arguments(arguments, header)]
     plain = re.sub(r"^typedef .*?;$", "", code, flags=re.S | re.M)
     for result, name, arguments in re.findall(r"^([a-z][\w ]*[ *]+)(wsproxy_\w+)\((.*?)\);", plain, flags=re.S | re.M):
         header.functions[name] = (_ctype(result), _arguments(arguments, header))
@@ -95,7 +95,8 @@ def render(header: Header) -> str:
     for name, members in header.structs.items():
         lines = [f'        ("{member}", {ctype}),' for member, ctype in members]
         parts.append(f"\nclass {name}(Structure):\n    _fields_ = [\n" + "\n".join(lines) + "\n    ]\n")
-    parts.append("\n" + "\n".join(f"{name} = CFUNCTYPE({', '.join(types)})" for name, types in header.callbacks.items()) + "\n")
+    callbacks = (f"{name} = CFUNCTYPE({', '.join(types)})" for name, types in header.callbacks.items())
+    parts.append("\n" + "\n".join(callbacks) + "\n")
     lines = []
     for name, (result, arguments) in header.functions.items():
         listed = ", ".join(arguments) + ("," if len(arguments) == 1 else "")

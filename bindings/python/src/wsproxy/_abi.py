@@ -1,4 +1,4 @@
-"""The C line: constants, structs, callbacks and prototypes of `wsproxy.h`. Nothing else of the package knows them.
+"""The C line: constants, structs, callbacks and prototypes of `wsproxy.h`; nothing else knows them.
 
 Generated from include/wsproxy.h (WSPROXY_UPDATE=1 pytest tests/test_abi.py). Do not edit.
 """
@@ -165,6 +165,9 @@ PROTOTYPES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "wsproxy_http_status": (c_int, (c_void_p,)),
     "wsproxy_subprotocol": (c_char_p, (c_void_p,)),
     "wsproxy_free": (None, (c_void_p,)),
+    "wsproxy_refusal_header_count": (c_size_t, (c_void_p,)),
+    "wsproxy_refusal_header_name": (c_char_p, (c_void_p, c_size_t)),
+    "wsproxy_refusal_header_value": (c_char_p, (c_void_p, c_size_t)),
     "wsproxy_handshake_method": (c_char_p, (c_void_p,)),
     "wsproxy_handshake_target": (c_char_p, (c_void_p,)),
     "wsproxy_handshake_host": (c_char_p, (c_void_p,)),

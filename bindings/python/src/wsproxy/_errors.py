@@ -134,7 +134,7 @@ def error_of(result: int, words: bytes) -> Error:
 
 
 def check(result: int, words: Callable[[], bytes]) -> None:
-    """Raises what a setter or a question has refused."""
+    """Raises what a call has refused."""
     if result != _abi.WSPROXY_OK:
         raise error_of(result, words())
 
@@ -144,4 +144,13 @@ def session_error(pointer: int, result: int) -> Error:
     error = error_of(result, lib.wsproxy_error(pointer))
     error.fault = Fault(lib.wsproxy_error_fault(pointer))
     error.status = lib.wsproxy_http_status(pointer) or None
+    if isinstance(error, HandshakeRefused):
+        error.headers = _refusal_headers(pointer)
     return error
+
+
+def _refusal_headers(pointer: int) -> Tuple[Tuple[str, str], ...]:
+    count = lib.wsproxy_refusal_header_count(pointer)
+    name, value = lib.wsproxy_refusal_header_name, lib.wsproxy_refusal_header_value
+    lines = ((name(pointer, index), value(pointer, index)) for index in range(count))
+    return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in lines)

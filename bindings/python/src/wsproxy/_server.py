@@ -34,8 +34,8 @@ from ._stats import ServerStats, server_stats
 Listen = Union[str, int, HasFileno]
 """Where to listen: `"host:port"`, `"unix:/path"`, or a socket that listens already, or its descriptor."""
 
-OnOpen = Callable[[Session], None]
-OnEnd = Callable[[Session, Optional[BaseException]], None]
+OnOpen = Callable[["ServerSession"], None]
+OnEnd = Callable[["ServerSession", Optional[BaseException]], None]
 
 _ensure = ctypes.pythonapi.PyGILState_Ensure
 _ensure.restype = ctypes.c_int
@@ -44,12 +44,15 @@ _release.argtypes = [ctypes.c_int]
 _release.restype = None
 
 
-class Client(Session):
+class ServerSession(Session):
     """The session of a server's client. It belongs to the server, and is over when the end hook has returned."""
 
     def __init__(self, pointer: int, server: Server) -> None:
         super().__init__(Handle("session", pointer, lambda _pointer: None))
         self.server = server
+        """The server that it belongs to."""
+        self.number = next(server._numbers)
+        """Its number among the sessions of that server, from 1."""
         self._failure: Optional[BaseException] = None
         self._gil = _ensure()  # see above: never let go of before `_over`
 
@@ -89,7 +92,8 @@ class Server:
         self._on_frame, self._on_handshake = on_frame, on_handshake
         self._on_open, self._on_end = on_open, on_end
         self._config = config or Config()
-        self._sessions: Dict[int, Client] = {}
+        self._numbers = itertools.count(1)
+        self._sessions: Dict[int, ServerSession] = {}
         self._background: Optional[_Background] = None
         pointer = lib.wsproxy_server_new(self._config._pointer)
         if not pointer:
@@ -178,7 +182,7 @@ class Server:
         return frame_callback(self._on_frame, self._sessions, self._failed), on_handshake, on_open, on_end
 
     def _opened(self, pointer: int, _userdata: object) -> int:
-        session = self._sessions[pointer] = Client(pointer, self)
+        session = self._sessions[pointer] = ServerSession(pointer, self)
         try:
             if self._on_open is not None:
                 self._on_open(session)
@@ -200,7 +204,7 @@ class Server:
         finally:
             session._over()
 
-    def _failed(self, session: Client, error: BaseException) -> None:
+    def _failed(self, session: ServerSession, error: BaseException) -> None:
         session._failure = error
         logger.error("a hook failed", exc_info=error)
 
