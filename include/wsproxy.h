@@ -17,11 +17,26 @@
  *     wsproxy_server_run(server, on_frame, userdata);      until wsproxy_server_drain
  *     wsproxy_server_free(server);
  *
+ * Or it has sockets and an event loop of its own, and drives the session by pull: bytes in, frames out, verdicts in,
+ * bytes out. bindings/c/proxy_epoll.c is such a host.
+ *
+ *     wsproxy_set_client_head(p, head, head_len);
+ *     wsproxy_pull_tick(p, now_ms);
+ *     wsproxy_pull_connect(p, "ws://upstream.example/");
+ *     ... when a side is readable, and wsproxy_pull_wants_input(p, side):
+ *         room = wsproxy_pull_room(p, side, &size);  n = recv(fd[side], room, size, 0);
+ *         wsproxy_pull_filled(p, side, n);
+ *         for (f = wsproxy_pull_frame(p, side); f; f = wsproxy_pull_verdict(p, side, WSPROXY_FORWARD)) ...
+ *     ... when output waits for a side and it takes some:
+ *         parts = wsproxy_pull_output(p, side, out, 3);  n = writev(fd[side], ...);  wsproxy_pull_wrote(p, side, n);
+ *     ... until wsproxy_pull_is_over(p)
+ *
  * ORDER. wsproxy_new; wsproxy_set_client_head or _upgraded and wsproxy_set_on_handshake if wanted; wsproxy_connect, or
  * its two halves in either order; wsproxy_execute once; wsproxy_free. wsproxy_stop, wsproxy_drain, wsproxy_abort,
  * wsproxy_error, wsproxy_stats and the other questions are allowed at any time between wsproxy_new and wsproxy_free.
  * A server: its setters and wsproxy_server_listen; wsproxy_server_run, which may be repeated; wsproxy_server_free. Its
- * sessions are made, connected, executed and freed by it. A call out of order is WSPROXY_ERR_STATE.
+ * sessions are made, connected, executed and freed by it. A session is driven by wsproxy_connect and wsproxy_execute,
+ * or by the functions wsproxy_pull_*, not by both. A call out of order is WSPROXY_ERR_STATE.
  *
  * RESULTS. Functions that return int return WSPROXY_OK (0) or a negative WSPROXY_ERR_ code, unless they say
  * otherwise. After WSPROXY_ERR_ARGUMENT and WSPROXY_ERR_STATE nothing was changed. NULL is an error wherever it is not
@@ -35,7 +50,8 @@
  *
  * THREADS. Different sessions are independent; any thread may use any of them. One configuration may be used by any
  * number of threads, except while it is freed. On one session wsproxy_stop, wsproxy_send and the questions may be
- * called from any thread at any time; wsproxy_connect and wsproxy_execute run on one thread at a time. wsproxy_free
+ * called from any thread at any time; wsproxy_connect and wsproxy_execute run on one thread at a time, and so do the
+ * functions wsproxy_pull_*, on any thread. wsproxy_free
  * may be called inside a hook and while another thread is in wsproxy_execute; otherwise it is the last call. The same
  * holds for a server, wsproxy_server_run and wsproxy_server_free.
  * The library's threads have names that begin with "wsproxy" and exist only while wsproxy_connect, wsproxy_execute or
@@ -46,7 +62,8 @@
  * signal handler.
  *
  * FORK. Descriptors of the library are closed on exec. A child that was forked while sessions or servers exist may
- * exec or _exit, and call nothing of the library before.
+ * exec or _exit, and call nothing of the library before. One that was forked before there were any, though the library
+ * was loaded (a worker of nginx), may use it like any other process.
  *
  * HOOKS. The one on frames runs where the policy says (wsproxy_config_set_policy), once per frame, in order per
  * direction, and only while wsproxy_execute runs. While it runs its direction waits, and what the host sends that way
@@ -487,6 +504,20 @@ typedef struct wsproxy_side_stats {
 } wsproxy_side_stats;
 
 /**
+ * Some bytes: of output, in the order in which they are to be written. As `struct iovec`, but not to be changed.
+ */
+typedef struct wsproxy_bytes {
+    /**
+     * Where they are.
+     */
+    const void *data;
+    /**
+     * How many there are.
+     */
+    size_t len;
+} wsproxy_bytes;
+
+/**
  * Called for each client of a server that gets a session, before its request is read, on the client's own thread:
  * returns WSPROXY_ACCEPT. Anything else is a failed hook: the client is answered 500, and the session ends with
  * WSPROXY_ERR_HOOK. Here is the place for `wsproxy_set_userdata`.
@@ -646,6 +677,12 @@ int wsproxy_config_set_max_message_size(struct wsproxy_config *config, int side,
 int wsproxy_config_set_max_fragments(struct wsproxy_config *config, int side, uint64_t count);
 
 /**
+ * Whether the close frame 1009 for a side that went over a limit has the reason "Payload Too Large": 1 or 0.
+ * Default: 0.
+ */
+int wsproxy_config_set_explain_limits(struct wsproxy_config *config, int on);
+
+/**
  * Whether text from the peers is checked to be UTF-8: 1 or 0. Default: 1, other text ends the session with 1007.
  */
 int wsproxy_config_set_check_utf8(struct wsproxy_config *config, int on);
@@ -680,6 +717,12 @@ int wsproxy_config_set_close_timeout(struct wsproxy_config *config, int64_t ms);
  * these pings are not forwarded.
  */
 int wsproxy_config_set_keepalive_interval(struct wsproxy_config *config, int64_t ms);
+
+/**
+ * Whether the client's end-to-end headers (cookies, authorization, origin ...) go upstream: 1 or 0. Default: 1. Its
+ * target and subprotocols do either way.
+ */
+int wsproxy_config_set_pass_headers(struct wsproxy_config *config, int on);
 
 /**
  * Adds a header to the request that goes upstream, beside any of the same name.
@@ -1174,6 +1217,306 @@ int wsproxy_frame_set_end(struct wsproxy_frame *frame, int side, int code, const
  * written.
  */
 int wsproxy_stats(const struct wsproxy *p, int side, struct wsproxy_side_stats *out, size_t out_size);
+
+/**
+ * Begins a session whose host has the sockets and the clock (an event loop), with both handshakes: when the client's
+ * request is whole the upstream at `url` is asked, and with its answer the client is answered. Instead of
+ * `wsproxy_connect`.
+ *
+ * The client's request is what `wsproxy_set_client_head` was given before, and what `wsproxy_pull_input` brings. The
+ * host dials the upstream (`wsproxy_pull_upstream_host`) as soon as there is output for it (`wsproxy_pull_output`),
+ * does TLS itself, and says what comes of it: bytes, or `wsproxy_pull_input_ended`. `wsproxy_pull_is_open` tells how far the handshakes are. A client
+ * that is refused gets its answer as output.
+ *
+ * All functions `wsproxy_pull_*` are called by one thread at a time, with the time told before (`wsproxy_pull_tick`).
+ * None of them blocks or calls a hook. `url` is borrowed for the call.
+ *
+ * Returns WSPROXY_OK; WSPROXY_ERR_ARGUMENT (NULL, a URL that is none); WSPROXY_ERR_STATE (begun before, connected by
+ * `wsproxy_connect` or one of its halves, or a handshake hook is set). After a failure nothing was changed.
+ */
+int wsproxy_pull_connect(struct wsproxy *p,
+                         const char *url);
+
+/**
+ * The upstream's half of `wsproxy_pull_connect`. The halves may begin in either order. If the host has given the
+ * client's head (`wsproxy_set_client_head`), or the client's half has begun, the upstream gets the client's headers and
+ * subprotocols; the client is answered by `wsproxy_pull_connect_client` only.
+ *
+ * Pointers and results are those of `wsproxy_pull_connect`. After the handshake has failed (`wsproxy_pull_is_open`) it
+ * may be called again, with a new connection and another URL too, unless the session is over; the client was told
+ * nothing.
+ */
+int wsproxy_pull_connect_upstream(struct wsproxy *p, const char *url);
+
+/**
+ * The client's half of `wsproxy_pull_connect`: the client is answered as soon as its request is whole, with the
+ * upstream's subprotocol and headers if that was connected before. A client that the host has upgraded
+ * (`wsproxy_set_client_upgraded`) is taken as it is.
+ *
+ * Results are those of `wsproxy_pull_connect`.
+ */
+int wsproxy_pull_connect_client(struct wsproxy *p);
+
+/**
+ * The host of the upstream that was named last, which is to be dialled: a name, an address (IPv6 without brackets), or of
+ * a Unix socket its path, which begins with "/". NULL if none was named yet.
+ *
+ * It belongs to the session and is good until another upstream is named or `wsproxy_free`.
+ */
+const char *wsproxy_pull_upstream_host(const struct wsproxy *p);
+
+/**
+ * Its port; 0 for a Unix socket and if none was named yet.
+ */
+int wsproxy_pull_upstream_port(const struct wsproxy *p);
+
+/**
+ * Whether TLS is to be spoken with it (`wss://`): 1 or 0.
+ */
+int wsproxy_pull_upstream_is_secure(const struct wsproxy *p);
+
+/**
+ * Sets a header of this session's next request to an upstream, in place of any of the same name from the client or from
+ * the configuration. Before the verb that names the upstream.
+ *
+ * Strings are copied. CR, LF and other bytes that cannot stand in a header, and names that are the handshake's own,
+ * are refused. Returns WSPROXY_OK, WSPROXY_ERR_ARGUMENT, or WSPROXY_ERR_STATE once both handshakes are over or the
+ * session is none of an event loop's. After a failure nothing was changed.
+ */
+int wsproxy_pull_set_header(struct wsproxy *p, const char *name, const char *value);
+
+/**
+ * Adds a header to this session's next request to an upstream, beside any of the same name. Else as
+ * `wsproxy_pull_set_header`.
+ */
+int wsproxy_pull_add_header(struct wsproxy *p, const char *name, const char *value);
+
+/**
+ * Keeps a header of this client's from going upstream with the next request. Else as `wsproxy_pull_set_header`.
+ */
+int wsproxy_pull_remove_header(struct wsproxy *p, const char *name);
+
+/**
+ * Offers a subprotocol with the next request, in place of those of the client and of the configuration. The client is told of
+ * the upstream's choice only if it has offered that itself (RFC 6455 section 4.2.2). Else as `wsproxy_pull_set_header`.
+ */
+int wsproxy_pull_add_subprotocol(struct wsproxy *p,
+                                 const char *name);
+
+/**
+ * Asks with this Sec-WebSocket-Key, 16 bytes in base64, the next time; by default each request has a random one. Else as
+ * `wsproxy_pull_set_header`.
+ */
+int wsproxy_pull_set_key(struct wsproxy *p,
+                         const char *key);
+
+/**
+ * Tells the client's IP address, and by 1 or 0 whether it came over TLS, for `wsproxy_config_set_forwarded`. Else as
+ * `wsproxy_pull_set_header`.
+ */
+int wsproxy_pull_set_peer(struct wsproxy *p, const char *address, int secure);
+
+/**
+ * Whether the handshake with `side` (WSPROXY_CLIENT or WSPROXY_UPSTREAM) is over: 1 or 0. Frames are looked at when
+ * both are.
+ *
+ * If it has failed, the code with which `wsproxy_connect` would have failed, and `wsproxy_error` has its words. Then
+ * the session is over (`wsproxy_pull_is_over`) as soon as its output is written, but for an upstream that was
+ * asked by `wsproxy_pull_connect_upstream`. WSPROXY_ERR_ARGUMENT for NULL and another side; WSPROXY_ERR_STATE for a
+ * session that is none of an event loop's.
+ */
+int wsproxy_pull_is_open(struct wsproxy *p, int side);
+
+/**
+ * The head of the upstream's answer to the handshake, from its status line to its empty line: of the 101, or of a
+ * refusal. NULL if there was none.
+ *
+ * Its length goes to `len`. It belongs to the session and is good until the upstream is asked again or `wsproxy_free`.
+ */
+const void *wsproxy_pull_answer_head(const struct wsproxy *p, size_t *len);
+
+/**
+ * Whether to read from `side` now: 1 or 0. While it is 0 its bytes are to stay where they are, in its socket: the other
+ * side does not take what it is sent, or a frame waits for its verdict. 0 also for NULL and another side.
+ */
+int wsproxy_pull_wants_input(const struct wsproxy *p, int side);
+
+/**
+ * Room to read bytes from `side` into; then `wsproxy_pull_filled` says how many came. NULL unless
+ * `wsproxy_pull_wants_input`, and for NULL.
+ *
+ * Its size goes to `size`. It belongs to the session and is good until the next call with it.
+ */
+void *wsproxy_pull_room(struct wsproxy *p, int side, size_t *size);
+
+/**
+ * `count` bytes from `side` were read into the room that `wsproxy_pull_room` gave. Now frames may wait
+ * (`wsproxy_pull_frame`).
+ *
+ * Returns WSPROXY_OK; WSPROXY_ERR_ARGUMENT (NULL, another side, more than the room's size); WSPROXY_ERR_STATE (there
+ * was no room, or the session is none of an event loop's).
+ */
+int wsproxy_pull_filled(struct wsproxy *p, int side, size_t count);
+
+/**
+ * Gives bytes from `side` that the host has read into memory of its own: all of them are taken. Instead of
+ * `wsproxy_pull_room` and `wsproxy_pull_filled`, for a host that cannot read into foreign memory.
+ *
+ * `data` is copied; NULL if `len` is 0. Returns WSPROXY_OK; WSPROXY_ERR_ARGUMENT (NULL, another side);
+ * WSPROXY_ERR_AGAIN unless `wsproxy_pull_wants_input`; WSPROXY_ERR_STATE for a session that is none of an event loop's.
+ * After a failure nothing was taken.
+ */
+int wsproxy_pull_input(struct wsproxy *p, int side, const void *data, size_t len);
+
+/**
+ * The stream of `side` has ended, or its connection broke, or that of the upstream could not be made. It counts behind
+ * the frames that came before it. The first call for a side counts.
+ *
+ * `how` completes "client: " or "upstream: " in the words of an error, UTF-8, `len` bytes; NULL stands for "closed the
+ * connection". Returns WSPROXY_OK; WSPROXY_ERR_ARGUMENT (NULL session, another side, no UTF-8); WSPROXY_ERR_STATE for a
+ * session that is none of an event loop's.
+ */
+int wsproxy_pull_input_ended(struct wsproxy *p, int side, const char *how, size_t len);
+
+/**
+ * The frame from `side` that waits for its verdict, the same one until `wsproxy_pull_verdict`; NULL if none does, and
+ * for NULL. To be asked when bytes of `side` were taken, when both handshakes are over, and after each write to the
+ * other side.
+ *
+ * The struct is good until the frame's verdict, which may come at any time: meanwhile nothing is read from `side`, and
+ * the other direction goes on.
+ */
+const struct wsproxy_frame *wsproxy_pull_frame(struct wsproxy *p, int side);
+
+/**
+ * Carries out the verdict on the frame from `side` that waits: WSPROXY_FORWARD, WSPROXY_DROP or WSPROXY_END; any other
+ * number is a failed hook, and both sides get close 1011. Returns the next frame that waits, as `wsproxy_pull_frame`.
+ * If none waits (any more) nothing happens.
+ *
+ *     for (f = wsproxy_pull_frame(p, side); f != NULL; f = wsproxy_pull_verdict(p, side, WSPROXY_FORWARD))
+ *         look_at(f);
+ */
+const struct wsproxy_frame *wsproxy_pull_verdict(struct wsproxy *p, int side, int verdict);
+
+/**
+ * The verdict on the frame from `side` that waits is that the hook has failed: both sides get close 1011, and
+ * `wsproxy_pull_result` is WSPROXY_ERR_HOOK with these words.
+ *
+ * `why` is copied: UTF-8, NULL if `len` is 0. Returns WSPROXY_OK, WSPROXY_ERR_ARGUMENT, or WSPROXY_ERR_STATE (no frame
+ * waits, or the session is none of an event loop's). After a failure nothing was changed.
+ */
+int wsproxy_pull_fail(struct wsproxy *p, int side, const char *why, size_t len);
+
+/**
+ * Forwards every frame from `side` unseen, as far as `wsproxy_pull_frame` would show them.
+ *
+ * Returns WSPROXY_OK, WSPROXY_ERR_ARGUMENT (NULL, another side), or WSPROXY_ERR_STATE for a session that is none of an
+ * event loop's.
+ */
+int wsproxy_pull_pass(struct wsproxy *p, int side);
+
+/**
+ * Replaces the payload of the frame from `side` that waits; on a close frame its reason. Its struct then tells the new
+ * one.
+ *
+ * Pointers and results are those of `wsproxy_frame_set_payload`; WSPROXY_ERR_STATE if no frame waits.
+ */
+int wsproxy_pull_set_payload(struct wsproxy *p, int side, const void *data, size_t len);
+
+/**
+ * Replaces the code of the close frame from `side` that waits. Results are those of `wsproxy_frame_set_code`;
+ * WSPROXY_ERR_STATE if no frame waits.
+ */
+int wsproxy_pull_set_code(struct wsproxy *p, int side, int code);
+
+/**
+ * Says what WSPROXY_END, as verdict on the frame from `side` that waits, sends to `to` (or WSPROXY_BOTH); without it,
+ * 1000 goes to both. Pointers and results are those of `wsproxy_frame_set_end`; WSPROXY_ERR_STATE if no frame waits.
+ */
+int wsproxy_pull_set_end(struct wsproxy *p, int side, int to, int code, const char *reason, size_t reason_len);
+
+/**
+ * Ends the session, whatever waits: each side that was not sent a close frame yet is sent one, and a frame that waits
+ * for its verdict goes nowhere. Once both handshakes are over; before, `wsproxy_stop` does.
+ *
+ * Codes and reasons are those of `wsproxy_stop`, copied. Returns WSPROXY_OK, WSPROXY_ERR_ARGUMENT, or
+ * WSPROXY_ERR_STATE (not established, or none of an event loop's). After a failure nothing was changed.
+ */
+int wsproxy_pull_end(struct wsproxy *p,
+                     int client_code,
+                     const char *client_reason,
+                     size_t client_reason_len,
+                     int upstream_code,
+                     const char *upstream_reason,
+                     size_t upstream_reason_len);
+
+/**
+ * What is to be written to `side` now, in order: fills at most `count` parts at `out`, and returns how many; 0 if
+ * nothing waits. Three parts are always enough. What of it was written is told by `wsproxy_pull_wrote`.
+ *
+ * The bytes belong to the session, and are good until the next call with it. That next call is
+ * `wsproxy_pull_wrote`, if any of them were written or copied: other calls may put more before what is left.
+ * Returns WSPROXY_ERR_ARGUMENT for NULL and another side.
+ */
+int wsproxy_pull_output(const struct wsproxy *p, int side, struct wsproxy_bytes *out, size_t count);
+
+/**
+ * `count` bytes of the output for `side` were written, or taken over by something that will write them.
+ *
+ * Returns WSPROXY_OK; WSPROXY_ERR_ARGUMENT (NULL, another side, more than waits); WSPROXY_ERR_STATE for a session that
+ * is none of an event loop's. After a failure nothing was changed.
+ */
+int wsproxy_pull_wrote(struct wsproxy *p, int side, size_t count);
+
+/**
+ * The connection of `side` takes no more bytes: what waits for it is forgotten. What it has sent is still to be read to
+ * its end.
+ *
+ * Returns WSPROXY_OK, WSPROXY_ERR_ARGUMENT, or WSPROXY_ERR_STATE for a session that is none of an event loop's.
+ */
+int wsproxy_pull_output_failed(struct wsproxy *p, int side);
+
+/**
+ * Whether our half of the connection of `side` is to be closed now, so that it sees the end of the stream while it is
+ * still read: 1 or 0; 0 also for NULL and another side.
+ */
+int wsproxy_pull_wants_fin(const struct wsproxy *p, int side);
+
+/**
+ * Whether the closing handshake with `side` is over, so that only the end of its stream can still be waited for, which
+ * the close timeout bounds: 1 or 0; 0 also for NULL and another side.
+ */
+int wsproxy_pull_is_closed(const struct wsproxy *p, int side);
+
+/**
+ * Tells the time, in milliseconds since any moment that does not change; once in each turn of the host's loop, before
+ * its other calls. Does what is due, and what `wsproxy_stop`, `wsproxy_drain`, `wsproxy_abort` and `wsproxy_send` have
+ * asked for, on whatever thread: whoever calls those on another one wakes the loop himself. Output may wait afterwards.
+ * The first call comes before the handshakes begin, whose deadlines count from it.
+ *
+ * Returns WSPROXY_OK; WSPROXY_ERR_ARGUMENT (NULL, a negative time); WSPROXY_ERR_STATE for a session that was connected
+ * by `wsproxy_connect` or one of its halves.
+ */
+int wsproxy_pull_tick(struct wsproxy *p, int64_t now_ms);
+
+/**
+ * The time at which `wsproxy_pull_tick` is to be called at the latest; -1 if there is none, and for NULL. It changes
+ * with every other call.
+ */
+int64_t wsproxy_pull_deadline(const struct wsproxy *p);
+
+/**
+ * Whether the session is over: 1 or 0. Then the host writes what still waits as far as it goes at once, closes both
+ * connections, and frees the session. 1 also for NULL and for a session that is none of an event loop's.
+ */
+int wsproxy_pull_is_over(const struct wsproxy *p);
+
+/**
+ * How the session went, once it is over: what `wsproxy_connect` or `wsproxy_execute` would have returned;
+ * `wsproxy_error` has the words. WSPROXY_ERR_ARGUMENT for NULL; WSPROXY_ERR_STATE for a session that is none of an
+ * event loop's.
+ */
+int wsproxy_pull_result(struct wsproxy *p);
 
 /**
  * A new server, whose sessions have the settings that `config` has now; NULL means the defaults. It listens nowhere

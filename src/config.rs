@@ -36,6 +36,7 @@ pub struct Config {
     pub(crate) write_timeout: Duration,
     pub(crate) close_timeout: Duration,
     pub(crate) keepalive_interval: Duration,
+    pub(crate) pass_headers: bool,
     pub(crate) headers: HeaderRules,
     pub(crate) protocols: Vec<String>,
     pub(crate) forwarded: Forwarded,
@@ -62,6 +63,8 @@ impl Default for Config {
             // Fragments are joined into one buffer and cost no memory beyond their bytes, so this only ends
             // messages that never end (empty fragments, for example).
             max_fragments: 1 << 20,
+            // The code says it all, and what a frame says is what the peer's logs keep.
+            explain: false,
         };
         let rules = Rules { aggregate: false, check_utf8: true, limits };
         Config {
@@ -77,6 +80,8 @@ impl Default for Config {
             close_timeout: Duration::from_secs(10),
             // Pings pass end to end, so that peers can do this themselves.
             keepalive_interval: Duration::ZERO,
+            // Cookies and credentials are what an upstream decides by; nginx passes them too.
+            pass_headers: true,
             headers: HeaderRules::default(),
             protocols: Vec::new(),
             // They tell the upstream about the client; whether it may know is the host's to say.
@@ -130,6 +135,15 @@ impl Config {
         Ok(self)
     }
 
+    /// Whether the close frame 1009 for a side that went over a limit has the reason `Payload Too Large`; off by
+    /// default.
+    pub fn explain_limits(&mut self, on: bool) -> &mut Self {
+        for side in Side::BOTH {
+            self.rules.get_mut(side).limits.explain = on;
+        }
+        self
+    }
+
     /// Whether text that is not UTF-8 is refused with close 1007 (RFC 6455 section 8.1). On by default.
     pub fn check_utf8(&mut self, on: bool) -> &mut Self {
         for side in Side::BOTH {
@@ -169,6 +183,14 @@ impl Config {
     /// How often the proxy pings both sides itself; zero, the default, = never. The pongs are not forwarded.
     pub fn keepalive_interval(&mut self, period: Duration) -> &mut Self {
         self.keepalive_interval = period;
+        self
+    }
+
+    /// Whether the client's end-to-end headers are passed on to the upstream, as nginx's `proxy_pass_request_headers`;
+    /// on by default. Off, the upstream gets those that the host sets. The client's target and subprotocols are passed
+    /// on either way.
+    pub fn pass_headers(&mut self, on: bool) -> &mut Self {
+        self.pass_headers = on;
         self
     }
 

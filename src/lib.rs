@@ -51,7 +51,7 @@ pub use config::{Config, Policy};
 pub use error::{Error, ErrorKind, Fault, Result};
 pub use io::TlsVersion;
 pub use server::{Server, ServerStats};
-pub use session::{Client, Proxy};
+pub use session::{Client, Proxy, Pull, Target};
 pub use ws::close::Close;
 pub use ws::frame::{Kind, PerSide, Side};
 pub use ws::handshake::{Admission, Handshake};

@@ -204,6 +204,22 @@ pub unsafe extern "C" fn wsproxy_config_set_max_fragments(
     }
 }
 
+/// Whether the close frame 1009 for a side that went over a limit has the reason "Payload Too Large": 1 or 0.
+/// Default: 0.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_config_set_explain_limits(
+    config: *mut wsproxy_config,
+    on: c_int,
+) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        change(config, |config| {
+            config.explain_limits(switch(on)?);
+            Ok(())
+        })
+    }
+}
+
 /// Whether text from the peers is checked to be UTF-8: 1 or 0. Default: 1, other text ends the session with 1007.
 #[no_mangle]
 pub unsafe extern "C" fn wsproxy_config_set_check_utf8(
@@ -295,6 +311,22 @@ pub unsafe extern "C" fn wsproxy_config_set_keepalive_interval(
     unsafe {
         change(config, |config| {
             config.keepalive_interval(milliseconds(ms)?);
+            Ok(())
+        })
+    }
+}
+
+/// Whether the client's end-to-end headers (cookies, authorization, origin ...) go upstream: 1 or 0. Default: 1. Its
+/// target and subprotocols do either way.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_config_set_pass_headers(
+    config: *mut wsproxy_config,
+    on: c_int,
+) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        change(config, |config| {
+            config.pass_headers(switch(on)?);
             Ok(())
         })
     }

@@ -6,7 +6,6 @@
 
 use std::cell::{RefCell, UnsafeCell};
 use std::ffi::{c_char, c_int, c_void};
-use std::ops::Range;
 use std::ptr::NonNull;
 
 use super::constants::{
@@ -79,7 +78,7 @@ impl Hook {
         let verdict = lent::lend(&shown, || unsafe {
             (self.on_frame)(self.session, shown.public.get(), self.userdata)
         });
-        shown.verdict(verdict)
+        shown.ends.into_inner().verdict(verdict)
     }
 }
 
@@ -90,62 +89,17 @@ struct Shown {
     /// The Rust frame; its lifetime is erased, the loan ends before it.
     frame: NonNull<Frame<'static>>,
     session: *mut wsproxy,
-    /// What WSPROXY_END is to send.
-    end: RefCell<Option<PerSide<Close>>>,
+    ends: RefCell<Ends>,
 }
 
 impl Shown {
     fn new(frame: &mut Frame<'_>, session: *mut wsproxy) -> Self {
-        let public = wsproxy_frame {
-            from: side_number(frame.from()),
-            kind: kind_number(frame.kind()),
-            fin: i32::from(frame.fin()),
-            code: code_number(frame),
-            payload: frame.payload().as_ptr(),
-            payload_len: frame.payload().len(),
-        };
         Shown {
-            public: public.into(),
+            public: wsproxy_frame::of(frame).into(),
             frame: NonNull::from(frame).cast(),
             session,
-            end: RefCell::default(),
+            ends: RefCell::default(),
         }
-    }
-
-    fn verdict(self, number: c_int) -> Verdict {
-        match number {
-            n if n == wsproxy_verdict::WSPROXY_FORWARD as c_int => Verdict::Forward,
-            n if n == wsproxy_verdict::WSPROXY_DROP as c_int => Verdict::Drop,
-            n if n == wsproxy_verdict::WSPROXY_END as c_int => match self.ends() {
-                Ok(PerSide { client, upstream }) => Verdict::End { client, upstream },
-                Err(error) => Verdict::Failed(error.message().to_owned()),
-            },
-            _ => Verdict::Failed(format!("the hook returned {number}, which is no verdict")),
-        }
-    }
-
-    fn ends(self) -> Result<PerSide<Close>> {
-        match self.end.into_inner() {
-            Some(end) => Ok(end),
-            None => normal_ends(),
-        }
-    }
-
-    fn set_payload(&self, data: *const c_void, len: usize) -> Result<()> {
-        // SAFETY: the host's promise about `data`.
-        let data = unsafe { incoming::bytes("payload", data, len) }?;
-        if self.is_within_payload(data.as_ptr_range()) {
-            // Written over while it is read: it needs a copy first.
-            let copy = data.to_vec();
-            return self.change(|frame| frame.set_payload(&copy));
-        }
-        self.change(|frame| frame.set_payload(data))
-    }
-
-    fn is_within_payload(&self, data: Range<*const u8>) -> bool {
-        // SAFETY: as in `change`.
-        let payload = unsafe { self.frame.as_ref() }.payload().as_ptr_range();
-        data.start < payload.end && payload.start < data.end
     }
 
     fn change(&self, change: impl FnOnce(&mut Frame<'_>) -> Result<()>) -> Result<()> {
@@ -153,28 +107,81 @@ impl Shown {
         // meanwhile: `show` holds the only reference, and no function called here calls back into the host.
         let (frame, public) = unsafe { (&mut *self.frame.as_ptr(), &mut *self.public.get()) };
         change(frame)?;
-        public.code = code_number(frame);
-        public.payload = frame.payload().as_ptr();
-        public.payload_len = frame.payload().len();
-        Ok(())
-    }
-
-    fn set_end(&self, side: c_int, code: c_int, reason: &str) -> Result<()> {
-        let sides = sides(side)?;
-        let close = Close::new(close_code(code)?.unwrap_or(NO_STATUS), reason)?;
-        let mut end = self.end.borrow_mut();
-        let end = match &mut *end {
-            Some(end) => end,
-            unset => unset.insert(normal_ends()?),
-        };
-        sides.iter().for_each(|side| *end.get_mut(*side) = close.clone());
+        *public = wsproxy_frame::of(frame);
         Ok(())
     }
 }
 
-/// What WSPROXY_END sends when the hook said nothing else.
+impl wsproxy_frame {
+    /// `frame` as C sees it.
+    pub(super) fn of(frame: &Frame<'_>) -> Self {
+        wsproxy_frame {
+            from: side_number(frame.from()),
+            kind: kind_number(frame.kind()),
+            fin: i32::from(frame.fin()),
+            code: code_number(frame),
+            payload: frame.payload().as_ptr(),
+            payload_len: frame.payload().len(),
+        }
+    }
+}
+
+/// What WSPROXY_END sends to each side; `None` is 1000 for both.
+#[derive(Default)]
+pub(super) struct Ends(Option<PerSide<Close>>);
+
+impl Ends {
+    /// What the host says of `side`, or of both.
+    pub(super) fn set(&mut self, side: c_int, code: c_int, reason: &str) -> Result<()> {
+        let sides = sides(side)?;
+        let close = close(code, reason)?;
+        let ends = match &mut self.0 {
+            Some(ends) => ends,
+            unset => unset.insert(normal_ends()?),
+        };
+        sides.iter().for_each(|side| *ends.get_mut(*side) = close.clone());
+        Ok(())
+    }
+
+    /// The verdict that the host means by `number`.
+    pub(super) fn verdict(self, number: c_int) -> Verdict {
+        match number {
+            n if n == wsproxy_verdict::WSPROXY_FORWARD as c_int => Verdict::Forward,
+            n if n == wsproxy_verdict::WSPROXY_DROP as c_int => Verdict::Drop,
+            n if n == wsproxy_verdict::WSPROXY_END as c_int => {
+                match self.0.map_or_else(normal_ends, Ok) {
+                    Ok(PerSide { client, upstream }) => Verdict::End { client, upstream },
+                    Err(error) => Verdict::Failed(error.message().to_owned()),
+                }
+            }
+            _ => Verdict::Failed(format!("the hook returned {number}, which is no verdict")),
+        }
+    }
+}
+
+/// The close frame that the host means.
+pub(super) fn close(code: c_int, reason: &str) -> Result<Close> {
+    Close::new(close_code(code)?.unwrap_or(NO_STATUS), reason)
+}
+
 fn normal_ends() -> Result<PerSide<Close>> {
     Ok(PerSide { client: Close::new(1000, "")?, upstream: Close::new(1000, "")? })
+}
+
+/// Replaces the payload of `frame` by `len` bytes at `data`, which may lie within it.
+pub(super) unsafe fn replace_payload(
+    frame: &mut Frame<'_>,
+    data: *const c_void,
+    len: usize,
+) -> Result<()> {
+    // SAFETY: passed on to the caller.
+    let data = unsafe { incoming::bytes("payload", data, len) }?;
+    let (new, old) = (data.as_ptr_range(), frame.payload().as_ptr_range());
+    if new.start < old.end && old.start < new.end {
+        let copy = data.to_vec(); // else it would be written over while it is read
+        return frame.set_payload(&copy);
+    }
+    frame.set_payload(data)
 }
 
 fn code_number(frame: &Frame<'_>) -> c_int {
@@ -219,7 +226,7 @@ pub unsafe extern "C" fn wsproxy_frame_set_payload(
     len: usize,
 ) -> c_int {
     // SAFETY: passed on to the caller.
-    unsafe { shown(frame, |shown| shown.set_payload(data, len)) }
+    unsafe { shown(frame, |shown| shown.change(|frame| replace_payload(frame, data, len))) }
 }
 
 /// Replaces the code of a close frame; WSPROXY_CLOSE_ABSENT takes it away, and then no reason is sent either. Inside
@@ -259,7 +266,8 @@ pub unsafe extern "C" fn wsproxy_frame_set_end(
     // SAFETY: passed on to the caller.
     unsafe {
         shown(frame, |shown| {
-            shown.set_end(side, code, incoming::text("close reason", reason, reason_len)?)
+            let reason = incoming::text("close reason", reason, reason_len)?;
+            shown.ends.borrow_mut().set(side, code, reason)
         })
     }
 }

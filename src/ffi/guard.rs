@@ -71,6 +71,18 @@ pub(super) unsafe fn ask<T: Handle, A: Copy>(
     )
 }
 
+/// Runs `body` with what is behind `p`, if there is something, in a call that calls nothing of the host's: nobody can
+/// free it meanwhile, so no further reference is taken. Once per frame.
+pub(super) unsafe fn quick<T: Handle, A>(
+    p: *const T,
+    otherwise: A,
+    body: impl FnOnce(&T) -> Option<A>,
+) -> A {
+    // SAFETY: the caller's promise: NULL, or a handle that is still alive and not freed during the call.
+    let answer = catch(|_| None, || unsafe { p.as_ref() }.and_then(body));
+    answer.unwrap_or(otherwise)
+}
+
 /// A further reference to what is behind `p`.
 unsafe fn share<T: Handle>(p: *const T) -> Result<Arc<T>> {
     if p.is_null() {

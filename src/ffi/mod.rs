@@ -21,6 +21,8 @@ mod incoming;
 mod lent;
 mod library;
 mod log;
+mod pull;
+mod pull_opening;
 mod refusal;
 mod server;
 mod serving;

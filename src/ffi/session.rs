@@ -16,6 +16,7 @@ use super::frame::{wsproxy_on_frame, Hook};
 use super::guard::{self, Handle};
 use super::handshake::{wsproxy_on_handshake, HandshakeHook};
 use super::incoming::{bytes, c_string, c_text, text};
+use super::pull::Pulled;
 use super::refusal::RefusalLines;
 use super::words::Words;
 use crate::error::{Error, Result};
@@ -28,6 +29,8 @@ pub(super) const GOING_AWAY: u16 = 1001;
 pub struct wsproxy {
     pub(super) proxy: Arc<Proxy>,
     pub(super) words: Words,
+    /// The session as an event loop drives it, once it does.
+    pub(super) pulled: Mutex<Option<Box<Pulled>>>,
     preparation: Mutex<Preparation>,
     userdata: AtomicPtr<c_void>,
     subprotocol: OnceLock<CString>,
@@ -43,7 +46,8 @@ struct Preparation {
 }
 
 /// What the host has done with the client's connection before it hands it over.
-enum Handover {
+#[derive(Clone)]
+pub(super) enum Handover {
     /// Read nothing.
     Fresh,
     /// Read this much of the request.
@@ -67,6 +71,7 @@ impl wsproxy {
         wsproxy {
             proxy,
             words: Words::default(),
+            pulled: Mutex::default(),
             preparation: Mutex::new(preparation),
             userdata: AtomicPtr::default(),
             subprotocol: OnceLock::new(),
@@ -101,8 +106,19 @@ impl wsproxy {
         })
     }
 
-    fn connected(&self) {
+    pub(super) fn connected(&self) {
         self.preparation.lock().handover = Handover::Over;
+    }
+
+    /// What was prepared of the client, for an event loop that begins with it.
+    pub(super) fn prepared(&self) -> Result<Handover> {
+        let preparation = self.preparation.lock();
+        if preparation.on_handshake.is_some() {
+            let words =
+                "a session driven by pull has no handshake hook: its host sees the request itself";
+            return Err(Error::state(words));
+        }
+        Ok(preparation.handover.clone())
     }
 
     /// Asks the handshake hook, if there is one; `p` is this session, as the host knows it.

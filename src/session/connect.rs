@@ -8,11 +8,10 @@ use std::io::{ErrorKind as IoError, IoSlice};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use tungstenite::handshake::client::generate_key;
-
 use super::control::Control;
 use super::dialling;
 use super::patience::{Interrupt, Patience, Watched};
+use super::randomness::fresh_key;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::io::{tls_failure, Events, Wire};
@@ -127,7 +126,9 @@ impl<'a> Connector<'a> {
             peer: asking.peer,
             client_secure: asking.wire.is_some_and(Wire::is_secure),
         };
-        engine.ask_upstream(url, asking.request, &options, &generate_key());
+        let bare = asking.request.filter(|_| !self.config.pass_headers);
+        let bare = bare.map(ClientRequest::without_headers);
+        engine.ask_upstream(url, bare.as_ref().or(asking.request), &options, &fresh_key()?);
         let answer = self.ask(&wire, asking.wire, engine);
         if answer.is_err() {
             let _ = wire.shutdown_both(); // never used again: a refused upgrade ends the connection
@@ -333,7 +334,7 @@ pub(super) fn bad_gateway(error: Error) -> Failure {
     Failure::Refusal(Refusal::bad_gateway(error))
 }
 
-fn client_left(when: &str) -> Error {
+pub(super) fn client_left(when: &str) -> Error {
     Error::new(ErrorKind::Gone, Fault::Client, format!("closed the connection {when}"))
 }
 

@@ -12,6 +12,10 @@
 //! | `dialling` | reaching the upstream: names, several addresses |
 //! | `threads`, `port`, `supervisor` | the threaded session: two relaying threads, the way to a side, the watch |
 //! | `caller` | the session on the caller's thread |
+//! | `relay` | an established session in one pair of hands: what `caller` and `pull` share |
+//! | `pull` | the event-loop face: the host has the sockets and the clock |
+//! | `halves` | both opening handshakes of such a session |
+//! | `randomness` | what the operating system's generator is asked for |
 //! | `slow` | telling a slow reader from one that has stopped |
 //! | `control` | drain, stop, abort, frames of the host's and counters, from any thread |
 //! | `deadline` | a moment by which something is to be over |
@@ -26,12 +30,16 @@ mod control;
 mod deadline;
 mod dialling;
 mod farewell;
+mod halves;
 mod hook;
 mod legs;
 mod opening;
 mod patience;
 mod port;
 mod proxy;
+mod pull;
+mod randomness;
+mod relay;
 mod securing;
 mod slow;
 mod supervisor;
@@ -42,3 +50,4 @@ mod urgency;
 pub use client::Client;
 pub(crate) use deadline::Deadline;
 pub use proxy::Proxy;
+pub use pull::{Pull, Target};

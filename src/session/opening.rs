@@ -4,8 +4,6 @@
 //! Rules: whoever waits for an answer gets one, whatever fails. What the hook has changed stays with the session until
 //! the client is answered.
 
-use std::sync::Arc;
-
 use openssl::ssl::SslAcceptor;
 
 use super::client::{Client, Progress};
@@ -153,9 +151,7 @@ impl Proxy {
         match failure {
             Failure::Lost(error) => error,
             Failure::Refusal(refusal) => {
-                let mut outcome = self.outcome.lock();
-                outcome.status = Some(refusal.status());
-                outcome.refusal = Some(Arc::new(refusal.headers().clone()));
+                self.outcome.lock().note_refusal(&refusal);
                 refusal.into_error()
             }
         }

@@ -6,13 +6,13 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use rand::rngs::SysRng;
-use rand::TryRng;
 
 use super::caller;
 use super::client::Client;
 use super::control::{Control, Watcher};
 use super::legs::Legs;
+use super::pull::Pull;
+use super::randomness::seeds;
 use super::supervisor;
 use super::threads::SharedHook;
 use super::urgency::Urgency;
@@ -20,9 +20,9 @@ use crate::config::{Config, Policy};
 use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::io::Wire;
 use crate::ws::close::Close;
-use crate::ws::engine::{Engine, Seeds};
+use crate::ws::engine::Engine;
 use crate::ws::frame::{Kind, PerSide, Side};
-use crate::ws::handshake::{Admission, Handshake, Headers};
+use crate::ws::handshake::{Admission, Handshake, Headers, Refusal};
 use crate::ws::stats::Stats;
 use crate::ws::url::Url;
 use crate::ws::verdict::{Frame, Verdict};
@@ -34,9 +34,9 @@ use crate::ws::violation::AWAY;
 #[derive(Debug)]
 pub struct Proxy {
     pub(super) config: Arc<Config>,
-    pub(super) control: Control,
+    pub(super) control: Arc<Control>,
     stage: Mutex<Stage>,
-    pub(super) outcome: Mutex<Outcome>,
+    pub(super) outcome: Arc<Mutex<Outcome>>,
 }
 
 /// What the handshakes came to.
@@ -45,6 +45,13 @@ pub(super) struct Outcome {
     pub(super) protocol: Option<String>,
     pub(super) status: Option<u16>,
     pub(super) refusal: Option<Arc<Headers>>,
+}
+
+impl Outcome {
+    pub(super) fn note_refusal(&mut self, refusal: &Refusal) {
+        self.status = Some(refusal.status());
+        self.refusal = Some(Arc::new(refusal.headers().clone()));
+    }
 }
 
 #[derive(Debug)]
@@ -60,10 +67,10 @@ impl Proxy {
     pub fn new(config: Arc<Config>) -> Result<Proxy> {
         let engine = Engine::opening(config.rules, &seeds()?);
         Ok(Proxy {
-            control: Control::new(config.send_queue),
+            control: Arc::new(Control::new(config.send_queue)),
             config,
             stage: Mutex::new(Stage::Opening(Box::new(Legs::new(engine)))),
-            outcome: Mutex::default(),
+            outcome: Arc::default(),
         })
     }
 
@@ -154,6 +161,17 @@ impl Proxy {
                 .run(|wires, engine| caller::run(&self.config, &self.control, wires, engine, None)),
             Policy::Serial | Policy::Concurrent => self.run_threads(None),
         }
+    }
+
+    /// Hands the session over to a host that owns its sockets and its clock, instead of `connect` and `execute`. The
+    /// other methods go on working on it.
+    pub fn pull(&self) -> Result<Pull> {
+        let legs = self.enter("pull", |legs| match legs {
+            Legs { client: None, upstream: None, .. } => Ok(()),
+            _ => Err(Error::state("the session is connected already, by sockets of its own")),
+        })?;
+        let (config, control) = (Arc::clone(&self.config), Arc::clone(&self.control));
+        Ok(Pull::new(config, control, Arc::clone(&self.outcome), legs.engine))
     }
 
     /// Ends the session in an orderly way: both sides are sent this close frame, and `execute` returns at the
@@ -310,16 +328,6 @@ fn report(verb: &str, whom: &str, done: &Result<()>) {
         }
         Err(error) => log::warn!("{verb}: {whom}: {error}"),
     }
-}
-
-fn seeds() -> Result<Seeds> {
-    let mut seeds = Seeds { masks: [[0; 32]; 2], keepalive: [0; 8] };
-    let [first, second] = &mut seeds.masks;
-    [&mut first[..], &mut second[..], &mut seeds.keepalive[..]]
-        .into_iter()
-        .try_for_each(|bytes| SysRng.try_fill_bytes(bytes))
-        .map_err(|error| Error::system("no randomness from the operating system", error))?;
-    Ok(seeds)
 }
 
 /// Runs when dropped, also in a panic.

@@ -162,6 +162,14 @@ impl Direction {
         }
     }
 
+    /// Takes bytes that the host has read elsewhere; as [`Direction::space`] and [`Direction::filled`].
+    pub fn give(&mut self, bytes: &[u8]) {
+        debug_assert!(self.batch.is_empty() && self.waiting.is_none());
+        if !self.deaf {
+            self.receiver.inbox.give(bytes);
+        }
+    }
+
     /// Whether the stream, if it ended now, would end inside a frame.
     pub fn is_mid_frame(&self) -> bool {
         !self.deaf && self.receiver.is_mid_frame()

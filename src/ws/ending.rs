@@ -78,7 +78,9 @@ impl Cause {
     /// The close frame for `side`.
     pub fn close_for(&self, side: Side) -> Close {
         match self {
-            Cause::Violation(by, violation) if *by == side => Close::code_only(violation.code()),
+            Cause::Violation(by, violation) if *by == side => {
+                Close::mapped(Some(violation.code()), violation.reason())
+            }
             Cause::Violation(_, violation) if violation.is_limit() => Close::code_only(AWAY),
             Cause::CloseDropped(by, close) if *by == side => close.clone(),
             Cause::Violation(by, _)
@@ -157,7 +159,10 @@ mod tests {
         for (by, expected) in
             [(Side::Client, (Some(1009), Some(1001))), (Side::Upstream, (Some(1001), Some(1009)))]
         {
-            assert_eq!(codes(&Cause::Violation(by, Violation::too_big("x".into()))), expected);
+            let cause = Cause::Violation(by, Violation::too_big("x".into(), true));
+            assert_eq!(codes(&cause), expected);
+            assert_eq!(cause.close_for(by).reason(), "Payload Too Large");
+            assert_eq!(cause.close_for(by.other()).reason(), "");
         }
     }
 }

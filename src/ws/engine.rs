@@ -84,6 +84,11 @@ impl Engine {
         self.directions.get_mut(from).filled(count);
     }
 
+    /// Takes bytes from `from` that the host has read elsewhere; only when [`Engine::wants_input`] said so.
+    pub fn give(&mut self, from: Side, bytes: &[u8]) {
+        self.directions.get_mut(from).give(bytes);
+    }
+
     /// The stream of `from` has ended; `how` is for the error.
     pub fn input_ended(&mut self, from: Side, how: &str) {
         let closed = self.outboxes.get(from).close_received().is_some();

@@ -84,6 +84,19 @@ impl Inbox {
         self.small_reads = if small { self.small_reads.saturating_add(1) } else { 0 };
     }
 
+    /// Takes bytes that the host has read elsewhere, as reads of them would have come.
+    pub fn give(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let room = self.space(bytes.len());
+            let (taken, rest) = bytes.split_at(bytes.len().min(room.len()));
+            if let Some(place) = room.get_mut(..taken.len()) {
+                place.copy_from_slice(taken);
+            }
+            self.filled(taken.len());
+            bytes = rest;
+        }
+    }
+
     /// Takes bytes that came another way, such as with the handshake.
     pub fn append(&mut self, bytes: &[u8]) {
         self.buffer.truncate(self.end);
@@ -155,6 +168,16 @@ mod tests {
             assert!(inbox.buffer.capacity() <= 2 * came.max(SMALL), "{came} bytes came");
         }
         assert_eq!(inbox.unread().len(), came);
+    }
+
+    #[test]
+    fn bytes_that_are_given_at_once_cost_no_more_than_twice_themselves() {
+        let mut inbox = Inbox::new();
+        inbox.give(b"before");
+        let bytes: Vec<u8> = (0..=255).cycle().take(1 << 20).collect();
+        inbox.give(&bytes);
+        assert_eq!(inbox.unread(), [b"before", &bytes[..]].concat());
+        assert!(inbox.buffer.capacity() <= 2 * inbox.unread().len());
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub struct Limits {
     pub max_message_size: u64,
     /// Frames of one message.
     pub max_fragments: u64,
+    /// Whether the close frame that follows has a reason.
+    pub explain: bool,
 }
 
 /// What the message under way has used up.
@@ -39,7 +41,8 @@ impl Meter {
         match checks.into_iter().find(|(_, value, limit)| value > limit) {
             None => Ok(()),
             Some((what, value, limit)) => {
-                Err(Violation::too_big(format!("{what} {value} exceeds the limit of {limit}")))
+                let words = format!("{what} {value} exceeds the limit of {limit}");
+                Err(Violation::too_big(words, limits.explain))
             }
         }
     }
@@ -49,7 +52,8 @@ impl Meter {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { max_frame_size: 10, max_message_size: 15, max_fragments: 3 };
+    const LIMITS: Limits =
+        Limits { max_frame_size: 10, max_message_size: 15, max_fragments: 3, explain: false };
 
     #[test]
     fn exactly_the_limit_passes_and_one_more_does_not() {
@@ -78,8 +82,7 @@ mod tests {
 
     #[test]
     fn sums_beyond_64_bits_do_not_wrap() {
-        let limits =
-            Limits { max_frame_size: u64::MAX, max_message_size: u64::MAX - 1, max_fragments: 9 };
+        let limits = Limits { max_frame_size: u64::MAX, max_message_size: u64::MAX - 1, ..LIMITS };
         let mut meter = Meter::default();
         assert!(meter.count(u64::MAX - 1, true, &limits).is_ok());
         assert!(meter.count(u64::MAX - 1, false, &limits).is_err());

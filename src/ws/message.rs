@@ -64,7 +64,8 @@ impl Outgoing {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { max_frame_size: 9, max_message_size: 9, max_fragments: 9 };
+    const LIMITS: Limits =
+        Limits { max_frame_size: 9, max_message_size: 9, max_fragments: 9, explain: false };
 
     fn header(kind: Kind, fin: bool) -> Header {
         Header { kind, fin, len: 1, size: 2, mask: None }

@@ -139,7 +139,8 @@ mod tests {
     const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
     fn engine() -> Engine {
-        let limits = Limits { max_frame_size: 100, max_message_size: 100, max_fragments: 9 };
+        let limits =
+            Limits { max_frame_size: 100, max_message_size: 100, max_fragments: 9, explain: false };
         let rules = Rules { aggregate: false, check_utf8: true, limits };
         let seeds = Seeds { masks: [[1; 32], [2; 32]], keepalive: [3; 8] };
         Engine::opening(PerSide { client: rules, upstream: rules }, &seeds)

@@ -258,7 +258,7 @@ mod tests {
     use super::*;
 
     const LIMITS: Limits =
-        Limits { max_frame_size: 1000, max_message_size: 2000, max_fragments: 4 };
+        Limits { max_frame_size: 1000, max_message_size: 2000, max_fragments: 4, explain: false };
 
     fn receiver(aggregate: bool) -> Receiver {
         Receiver::new(Side::Client, Rules { aggregate, check_utf8: true, limits: LIMITS })

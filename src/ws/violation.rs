@@ -23,27 +23,35 @@ pub const INTERNAL_ERROR: u16 = 1011;
 pub struct Violation {
     code: u16,
     words: Cow<'static, str>,
+    /// What the offender's close frame says besides the code.
+    reason: &'static str,
 }
 
 impl Violation {
     /// A breach of the framing rules: 1002.
     pub fn protocol(words: impl Into<Cow<'static, str>>) -> Self {
-        Violation { code: PROTOCOL_ERROR, words: words.into() }
+        Violation { code: PROTOCOL_ERROR, words: words.into(), reason: "" }
     }
 
     /// Text that is not UTF-8: 1007.
     pub fn not_utf8(words: &'static str) -> Self {
-        Violation { code: INVALID_DATA, words: Cow::Borrowed(words) }
+        Violation { code: INVALID_DATA, words: Cow::Borrowed(words), reason: "" }
     }
 
-    /// Over a limit: 1009.
-    pub fn too_big(words: String) -> Self {
-        Violation { code: TOO_BIG, words: Cow::Owned(words) }
+    /// Over a limit: 1009; `explain` gives the close frame a reason, that of HTTP's status 413.
+    pub fn too_big(words: String, explain: bool) -> Self {
+        let reason = if explain { "Payload Too Large" } else { "" };
+        Violation { code: TOO_BIG, words: Cow::Owned(words), reason }
     }
 
     /// The close code for the offender.
     pub fn code(&self) -> u16 {
         self.code
+    }
+
+    /// The reason for the offender.
+    pub fn reason(&self) -> &'static str {
+        self.reason
     }
 
     /// Whether a configured limit was hit, and no rule of the protocol.

@@ -34,6 +34,7 @@ pub(crate) fn rules(settings: &Settings) -> Rules {
         max_frame_size: settings.bounds.frame,
         max_message_size: settings.bounds.message,
         max_fragments: settings.bounds.fragments,
+        explain: false,
     };
     Rules { aggregate: settings.aggregate, check_utf8: settings.check_utf8, limits }
 }

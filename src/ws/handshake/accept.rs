@@ -12,6 +12,7 @@ use super::headers::{describes_body, Headers};
 use super::parse;
 use super::protocols::{self, OfferError};
 use super::refusal::Refusal;
+use crate::error::Error;
 use crate::ws::origin::OriginList;
 
 /// A client's request that is a valid WebSocket handshake.
@@ -74,6 +75,18 @@ impl ClientRequest {
     /// It was answered: an upstream that is asked on its behalf later has nothing to choose from.
     pub fn forget_protocols(&mut self) {
         self.protocols.clear();
+    }
+
+    /// The same request without its headers, for an upstream that is to be told no more than what it was asked for.
+    #[must_use]
+    pub fn without_headers(&self) -> ClientRequest {
+        ClientRequest { headers: Headers::default(), ..self.clone() }
+    }
+
+    /// The same request with other subprotocols, which the host offers in its place.
+    #[must_use]
+    pub fn offering(self, protocols: Vec<String>) -> ClientRequest {
+        ClientRequest { protocols, ..self }
     }
 
     /// Whether this subprotocol is among those offered; case counts.
@@ -167,6 +180,17 @@ fn key_of(headers: &Headers) -> Result<String, Refusal> {
         Ok(Some(_)) => Err(Refusal::bad_request("Sec-WebSocket-Key must be 16 bytes in base64")),
         Ok(None) => Err(Refusal::bad_request("no Sec-WebSocket-Key")),
         Err(_) => Err(Refusal::bad_request("more than one Sec-WebSocket-Key")),
+    }
+}
+
+/// Whether the host may send this `Sec-WebSocket-Key` upstream.
+///
+/// # Errors
+/// [`ErrorKind::Argument`](crate::error::ErrorKind::Argument) unless it is 16 bytes in base64.
+pub fn check_key(key: &str) -> Result<(), Error> {
+    match is_key(key.as_bytes()) {
+        true => Ok(()),
+        false => Err(Error::argument("the key must be 16 bytes in base64")),
     }
 }
 

@@ -21,7 +21,7 @@ mod switch;
 mod tunnel;
 mod upgrade;
 
-pub use accept::ClientRequest;
+pub use accept::{check_key, ClientRequest};
 pub use admission::{Admission, Handshake, Plan};
 pub use forwarded::Forwarded;
 pub use head::{HeadError, HeadScan, MAX_HEAD, MAX_HEADERS};

@@ -1,0 +1,504 @@
+//! `wsproxy_pull_*`: a session whose host has the sockets and the clock. Bytes in, frames out, verdicts in, bytes out.
+//!
+//! Theory: the session stands behind a lock that one thread at a time takes, for the call alone; so a host that errs in
+//! that gets wrong answers, not stray accesses. A frame that waits is shown in a struct that stays with the session; its
+//! payload lies in the session's buffer, which nothing touches before the verdict.
+
+use std::cell::UnsafeCell;
+use std::ffi::{c_char, c_int, c_void, CString};
+
+use super::constants::{close_code, code_of, one_side};
+use super::frame::{close, replace_payload, wsproxy_frame, Ends};
+use super::guard;
+use super::incoming::{bytes, c_string, text};
+use super::pull_opening::opening;
+use super::session::wsproxy;
+use crate::error::{Error, Result};
+use crate::{Frame, PerSide, Pull, Side, Verdict};
+
+/// A session that is driven by pull.
+pub(super) struct Pulled {
+    pub(super) pull: Pull,
+    /// The frames that wait, as the host sees them.
+    shown: PerSide<Option<UnsafeCell<wsproxy_frame>>>,
+    ends: PerSide<Ends>,
+    /// Where the upstream is, as the host was told.
+    host: Option<CString>,
+}
+
+// SAFETY: the pointers in `shown` are only handed to the host, and point into `pull`, which moves with them on the heap.
+unsafe impl Send for Pulled {}
+
+/// Some bytes: of output, in the order in which they are to be written. As `struct iovec`, but not to be changed.
+#[repr(C)]
+pub struct wsproxy_bytes {
+    /// Where they are.
+    pub data: *const c_void,
+    /// How many there are.
+    pub len: usize,
+}
+
+impl Pulled {
+    pub(super) fn new(pull: Pull) -> Self {
+        Pulled { pull, shown: PerSide::default(), ends: PerSide::default(), host: None }
+    }
+
+    /// Where the upstream is that was named last.
+    pub(super) fn host(&mut self) -> Option<*const c_char> {
+        let host = c_string(&self.pull.upstream()?.host);
+        if self.host.as_ref() != Some(&host) {
+            self.host = Some(host);
+        }
+        self.host.as_ref().map(|host| host.as_ptr())
+    }
+
+    /// The frame from `from` that waits, as the host sees it.
+    fn show(&mut self, from: Side) -> Option<*const wsproxy_frame> {
+        let shown = self.shown.get_mut(from);
+        if !self.pull.poll(from) {
+            *shown = None;
+            return None;
+        }
+        match shown {
+            Some(shown) => Some(shown.get().cast_const()),
+            none => {
+                let frame = wsproxy_frame::of(&self.pull.frame(from)?);
+                Some(none.insert(frame.into()).get().cast_const())
+            }
+        }
+    }
+
+    fn resolve(&mut self, from: Side, verdict: Verdict) {
+        *self.shown.get_mut(from) = None;
+        self.pull.resolve(from, verdict);
+    }
+
+    /// Changes the frame from `from` that waits, and what the host sees of it.
+    fn change(
+        &mut self,
+        from: Side,
+        change: impl FnOnce(&mut Frame<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let mut frame = self.pull.frame(from).ok_or_else(|| no_frame(from))?;
+        change(&mut frame)?;
+        if let Some(shown) = self.shown.get_mut(from) {
+            *shown.get_mut() = wsproxy_frame::of(&frame);
+        }
+        Ok(())
+    }
+}
+
+fn no_frame(from: Side) -> Error {
+    Error::state(format!("no frame from the {from} waits for its verdict"))
+}
+
+/// Runs `body` with the session as an event loop drives it; keeps the words of its error.
+unsafe fn pulled(p: *const wsproxy, body: impl FnOnce(&mut Pulled) -> Result<()>) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        guard::handle(p, |session| match &mut *session.pulled.lock() {
+            Some(pulled) => body(pulled),
+            None => Err(Error::state("the session is not driven by pull")),
+        })
+    }
+}
+
+/// The same for what cannot fail, once per frame; `otherwise` for NULL and for other sessions.
+unsafe fn ask<A>(p: *const wsproxy, otherwise: A, body: impl FnOnce(&mut Pulled) -> A) -> A {
+    // SAFETY: passed on to the caller.
+    unsafe { guard::quick(p, otherwise, |session| session.pulled.lock().as_deref_mut().map(body)) }
+}
+
+/// Whether to read from `side` now: 1 or 0. While it is 0 its bytes are to stay where they are, in its socket: the other
+/// side does not take what it is sent, or a frame waits for its verdict. 0 also for NULL and another side.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_pull_wants_input(p: *const wsproxy, side: c_int) -> c_int {
+    let Ok(side) = one_side(side) else { return 0 };
+    // SAFETY: passed on to the caller.
+    unsafe { ask(p, 0, |pulled| c_int::from(pulled.pull.wants_input(side))) }
+}
+
+/// Room to read bytes from `side` into; then `wsproxy_pull_filled` says how many came. NULL unless
+/// `wsproxy_pull_wants_input`, and for NULL.
+///
+/// Its size goes to `size`. It belongs to the session and is good until the next call with it.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_pull_room(
+    p: *mut wsproxy,
+    side: c_int,
+    size: *mut usize,
+) -> *mut c_void {
+    let none = std::ptr::null_mut();
+    let Ok(side) = one_side(side) else { return none };
+    if size.is_null() {
+        return none;
+    }
+    // SAFETY: passed on to the caller; `size` is not NULL.
+    unsafe {
+        ask(p, none, |pulled| match pulled.pull.space(side) {
+            [] => none,
+            room => {
+                size.write(room.len());
+                room.as_mut_ptr().cast()
+            }
+        })
+    }
+}
+
+/// `count` bytes from `side` were read into the room that `wsproxy_pull_room` gave. Now frames may wait
+/// (`wsproxy_pull_frame`).
+///
+/// Returns WSPROXY_OK; WSPROXY_ERR_ARGUMENT (NULL, another side, more than the room's size); WSPROXY_ERR_STATE (there
+/// was no room, or the session is none of an event loop's).
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_pull_filled(p: *mut wsproxy, side: c_int, count: usize) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        pulled(p, |pulled| {
+            let side = one_side(side)?;
+            match pulled.pull.space(side).len() {
+                0 => Err(Error::state(format!("no room was given for bytes from the {side}"))),
+                size if count > size => {
+                    Err(Error::argument(format!("{count} bytes do not fit into {size}")))
+                }
+                _ => {
+                    pulled.pull.filled(side, count);
+                    Ok(())
+                }
+            }
+        })
+    }
+}
+
+/// Gives bytes from `side` that the host has read into memory of its own: all of them are taken. Instead of
+/// `wsproxy_pull_room` and `wsproxy_pull_filled`, for a host that cannot read into foreign memory.
+///
+/// `data` is copied; NULL if `len` is 0. Returns WSPROXY_OK; WSPROXY_ERR_ARGUMENT (NULL, another side);
+/// WSPROXY_ERR_AGAIN unless `wsproxy_pull_wants_input`; WSPROXY_ERR_STATE for a session that is none of an event loop's.
+/// After a failure nothing was taken.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_pull_input(
+    p: *mut wsproxy,
+    side: c_int,
+    data: *const c_void,
+    len: usize,
+) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe { pulled(p, |pulled| pulled.pull.input(one_side(side)?, bytes("input", data, len)?)) }
+}
+
+/// The stream of `side` has ended, or its connection broke, or that of the upstream could not be made. It counts behind
+/// the frames that came before it. The first call for a side counts.
+///
+/// `how` completes "client: " or "upstream: " in the words of an error, UTF-8, `len` bytes; NULL stands for "closed the
+/// connection". Returns WSPROXY_OK; WSPROXY_ERR_ARGUMENT (NULL session, another side, no UTF-8); WSPROXY_ERR_STATE for a
+/// session that is none of an event loop's.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_pull_input_ended(
+    p: *mut wsproxy,
+    side: c_int,
+    how: *const c_char,
+    len: usize,
+) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        pulled(p, |pulled| {
+            let how = match how.is_null() {
+                true => "closed the connection",
+                false => text("end of the stream", how, len)?,
+            };
+            pulled.pull.input_ended(one_side(side)?, how);
+            Ok(())
+        })
+    }
+}
+
+/// The frame from `side` that waits for its verdict, the same one until `wsproxy_pull_verdict`; NULL if none does, and
+/// for NULL. To be asked when bytes of `side` were taken, when both handshakes are over, and after each write to the
+/// other side.
+///
+/// The struct is good until the frame's verdict, which may come at any time: meanwhile nothing is read from `side`, and
+/// the other direction goes on.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_pull_frame(p: *mut wsproxy, side: c_int) -> *const wsproxy_frame {
+    let none = std::ptr::null();
+    let Ok(side) = one_side(side) else { return none };
+    // SAFETY: passed on to the caller.
+    unsafe { ask(p, none, |pulled| pulled.show(side).unwrap_or(none)) }
+}
+
+/// Carries out the verdict on the frame from `side` that waits: WSPROXY_FORWARD, WSPROXY_DROP or WSPROXY_END; any other
+/// number is a failed hook, and both sides get close 1011. Returns the next frame that waits, as `wsproxy_pull_frame`.
+/// If none waits (any more) nothing happens.
+///
+///     for (f = wsproxy_pull_frame(p, side); f != NULL; f = wsproxy_pull_verdict(p, side, WSPROXY_FORWARD))
+///         look_at(f);
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_pull_verdict(
+    p: *mut wsproxy,
+    side: c_int,
+    verdict: c_int,
+) -> *const wsproxy_frame {
+    let none = std::ptr::null();
+    let Ok(side) = one_side(side) else { return none };
+    // SAFETY: passed on to the caller.
+    unsafe {
+        ask(p, none, |pulled| {
+            let ends = std::mem::take(pulled.ends.get_mut(side));
+            pulled.resolve(side, ends.verdict(verdict));
+            pulled.show(side).unwrap_or(none)
+        })
+    }
+}
+
+/// The verdict on the frame from `side` that waits is that the hook has failed: both sides get close 1011, and
+/// `wsproxy_pull_result` is WSPROXY_ERR_HOOK with these words.
+///
+/// `why` is copied: UTF-8, NULL if `len` is 0. Returns WSPROXY_OK, WSPROXY_ERR_ARGUMENT, or WSPROXY_ERR_STATE (no frame
+/// waits, or the session is none of an event loop's). After a failure nothing was changed.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_pull_fail(
+    p: *mut wsproxy,
+    side: c_int,
+    why: *const c_char,
+    len: usize,
+) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        pulled(p, |pulled| {
+            let (side, why) = (one_side(side)?, text("reason", why, len)?);
+            pulled.change(side, |_| Ok(()))?;
+            pulled.resolve(side, Verdict::Failed(why.to_owned()));
+            Ok(())
+        })
+    }
+}
+
+/// Forwards every frame from `side` unseen, as far as `wsproxy_pull_frame` would show them.
+///
+/// Returns WSPROXY_OK, WSPROXY_ERR_ARGUMENT (NULL, another side), or WSPROXY_ERR_STATE for a session that is none of an
+/// event loop's.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_pull_pass(p: *mut wsproxy, side: c_int) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        pulled(p, |pulled| {
+            let side = one_side(side)?;
+            *pulled.shown.get_mut(side) = None;
+            pulled.pull.pass(side);
+            Ok(())
+        })
+    }
+}
+
+/// Replaces the payload of the frame from `side` that waits; on a close frame its reason. Its struct then tells the new
+/// one.
+///
+/// Pointers and results are those of `wsproxy_frame_set_payload`; WSPROXY_ERR_STATE if no frame waits.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_pull_set_payload(
+    p: *mut wsproxy,
+    side: c_int,
+    data: *const c_void,
+    len: usize,
+) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        pulled(p, |pulled| {
+            pulled.change(one_side(side)?, |frame| replace_payload(frame, data, len))
+        })
+    }
+}
+
+/// Replaces the code of the close frame from `side` that waits. Results are those of `wsproxy_frame_set_code`;
+/// WSPROXY_ERR_STATE if no frame waits.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_pull_set_code(p: *mut wsproxy, side: c_int, code: c_int) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        pulled(p, |pulled| {
+            let code = close_code(code)?;
+            pulled.change(one_side(side)?, |frame| frame.set_code(code))
+        })
+    }
+}
+
+/// Says what WSPROXY_END, as verdict on the frame from `side` that waits, sends to `to` (or WSPROXY_BOTH); without it,
+/// 1000 goes to both. Pointers and results are those of `wsproxy_frame_set_end`; WSPROXY_ERR_STATE if no frame waits.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_pull_set_end(
+    p: *mut wsproxy,
+    side: c_int,
+    to: c_int,
+    code: c_int,
+    reason: *const c_char,
+    reason_len: usize,
+) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        pulled(p, |pulled| {
+            let (side, reason) = (one_side(side)?, text("close reason", reason, reason_len)?);
+            pulled.change(side, |_| Ok(()))?;
+            pulled.ends.get_mut(side).set(to, code, reason)
+        })
+    }
+}
+
+/// Ends the session, whatever waits: each side that was not sent a close frame yet is sent one, and a frame that waits
+/// for its verdict goes nowhere. Once both handshakes are over; before, `wsproxy_stop` does.
+///
+/// Codes and reasons are those of `wsproxy_stop`, copied. Returns WSPROXY_OK, WSPROXY_ERR_ARGUMENT, or
+/// WSPROXY_ERR_STATE (not established, or none of an event loop's). After a failure nothing was changed.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_pull_end(
+    p: *mut wsproxy,
+    client_code: c_int,
+    client_reason: *const c_char,
+    client_reason_len: usize,
+    upstream_code: c_int,
+    upstream_reason: *const c_char,
+    upstream_reason_len: usize,
+) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        pulled(p, |pulled| {
+            let client =
+                close(client_code, text("close reason", client_reason, client_reason_len)?)?;
+            let upstream =
+                close(upstream_code, text("close reason", upstream_reason, upstream_reason_len)?)?;
+            pulled.pull.end(PerSide { client, upstream })
+        })
+    }
+}
+
+/// What is to be written to `side` now, in order: fills at most `count` parts at `out`, and returns how many; 0 if
+/// nothing waits. Three parts are always enough. What of it was written is told by `wsproxy_pull_wrote`.
+///
+/// The bytes belong to the session, and are good until the next call with it. That next call is
+/// `wsproxy_pull_wrote`, if any of them were written or copied: other calls may put more before what is left.
+/// Returns WSPROXY_ERR_ARGUMENT for NULL and another side.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_pull_output(
+    p: *const wsproxy,
+    side: c_int,
+    out: *mut wsproxy_bytes,
+    count: usize,
+) -> c_int {
+    let wrong = code_of(&Error::argument(""));
+    let Ok(side) = one_side(side) else { return wrong };
+    if p.is_null() || out.is_null() {
+        return wrong;
+    }
+    // SAFETY: passed on to the caller, who says that there is room for `count` of them at `out`.
+    unsafe {
+        ask(p, 0, |pulled| {
+            let parts = pulled.pull.output(side).into_iter().filter(|part| !part.is_empty());
+            let mut filled = 0;
+            for (place, part) in parts.take(count).enumerate() {
+                let part = wsproxy_bytes { data: part.as_ptr().cast(), len: part.len() };
+                out.add(place).write(part);
+                filled += 1;
+            }
+            filled
+        })
+    }
+}
+
+/// `count` bytes of the output for `side` were written, or taken over by something that will write them.
+///
+/// Returns WSPROXY_OK; WSPROXY_ERR_ARGUMENT (NULL, another side, more than waits); WSPROXY_ERR_STATE for a session that
+/// is none of an event loop's. After a failure nothing was changed.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_pull_wrote(p: *mut wsproxy, side: c_int, count: usize) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        pulled(p, |pulled| {
+            let side = one_side(side)?;
+            let waits: usize = pulled.pull.output(side).iter().map(|part| part.len()).sum();
+            if count > waits {
+                return Err(Error::argument(format!("{count} bytes were not there, but {waits}")));
+            }
+            pulled.pull.wrote(side, count);
+            Ok(())
+        })
+    }
+}
+
+/// The connection of `side` takes no more bytes: what waits for it is forgotten. What it has sent is still to be read to
+/// its end.
+///
+/// Returns WSPROXY_OK, WSPROXY_ERR_ARGUMENT, or WSPROXY_ERR_STATE for a session that is none of an event loop's.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_pull_output_failed(p: *mut wsproxy, side: c_int) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        pulled(p, |pulled| {
+            pulled.pull.output_failed(one_side(side)?);
+            Ok(())
+        })
+    }
+}
+
+/// Whether our half of the connection of `side` is to be closed now, so that it sees the end of the stream while it is
+/// still read: 1 or 0; 0 also for NULL and another side.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_pull_wants_fin(p: *const wsproxy, side: c_int) -> c_int {
+    let Ok(side) = one_side(side) else { return 0 };
+    // SAFETY: passed on to the caller.
+    unsafe { ask(p, 0, |pulled| c_int::from(pulled.pull.wants_fin(side))) }
+}
+
+/// Whether the closing handshake with `side` is over, so that only the end of its stream can still be waited for, which
+/// the close timeout bounds: 1 or 0; 0 also for NULL and another side.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_pull_is_closed(p: *const wsproxy, side: c_int) -> c_int {
+    let Ok(side) = one_side(side) else { return 0 };
+    // SAFETY: passed on to the caller.
+    unsafe { ask(p, 0, |pulled| c_int::from(pulled.pull.is_closed(side))) }
+}
+
+/// Tells the time, in milliseconds since any moment that does not change; once in each turn of the host's loop, before
+/// its other calls. Does what is due, and what `wsproxy_stop`, `wsproxy_drain`, `wsproxy_abort` and `wsproxy_send` have
+/// asked for, on whatever thread: whoever calls those on another one wakes the loop himself. Output may wait afterwards.
+/// The first call comes before the handshakes begin, whose deadlines count from it.
+///
+/// Returns WSPROXY_OK; WSPROXY_ERR_ARGUMENT (NULL, a negative time); WSPROXY_ERR_STATE for a session that was connected
+/// by `wsproxy_connect` or one of its halves.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_pull_tick(p: *mut wsproxy, now_ms: i64) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        opening(p, |pull| {
+            let now = u64::try_from(now_ms)
+                .map_err(|_| Error::argument(format!("the time {now_ms} is negative")))?;
+            pull.tick(now);
+            Ok(())
+        })
+    }
+}
+
+/// The time at which `wsproxy_pull_tick` is to be called at the latest; -1 if there is none, and for NULL. It changes
+/// with every other call.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_pull_deadline(p: *const wsproxy) -> i64 {
+    // SAFETY: passed on to the caller.
+    let deadline = unsafe { ask(p, None, |pulled| pulled.pull.deadline()) };
+    deadline.map_or(-1, |at| i64::try_from(at).unwrap_or(i64::MAX))
+}
+
+/// Whether the session is over: 1 or 0. Then the host writes what still waits as far as it goes at once, closes both
+/// connections, and frees the session. 1 also for NULL and for a session that is none of an event loop's.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_pull_is_over(p: *const wsproxy) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe { ask(p, 1, |pulled| c_int::from(pulled.pull.is_over())) }
+}
+
+/// How the session went, once it is over: what `wsproxy_connect` or `wsproxy_execute` would have returned;
+/// `wsproxy_error` has the words. WSPROXY_ERR_ARGUMENT for NULL; WSPROXY_ERR_STATE for a session that is none of an
+/// event loop's.
+#[no_mangle]
+pub unsafe extern "C" fn wsproxy_pull_result(p: *mut wsproxy) -> c_int {
+    // SAFETY: passed on to the caller.
+    unsafe { pulled(p, |pulled| pulled.pull.result()) }
+}
