@@ -77,8 +77,7 @@ class Scene:
 
     def __init__(self, tls: Optional[Tls] = None, **settings: Any) -> None:
         self.tls = tls
-        if tls is not None:
-            settings = {**tls.settings, **settings}
+        settings = {"close_timeout": 2, **(tls.settings if tls else {}), **settings}
         self.proxy = wsproxy.Proxy(wsproxy.Config(**settings))
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.listener.settimeout(LONG)

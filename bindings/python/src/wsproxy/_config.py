@@ -13,6 +13,7 @@ import enum
 import math
 import os
 from dataclasses import dataclass, field
+from operator import index
 from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Sequence, Tuple, TypeVar, Union
 
 from . import _abi
@@ -143,7 +144,14 @@ Call = Tuple[Any, ...]
 Calls = Callable[[Any], Iterator[Call]]
 
 
-def _plain(function: Any, convert: Callable[[Any], Any] = int) -> Calls:
+def count(number: Any) -> int:
+    """A number of things; ctypes would make an enormous one of a negative one without a word."""
+    if not 0 <= index(number) < 1 << 63:
+        raise ArgumentError(f"{number} is no size or count")
+    return int(number)
+
+
+def _plain(function: Any, convert: Callable[[Any], Any] = count) -> Calls:
     def calls(value: Any) -> Iterator[Call]:
         yield function, convert(value)
 
@@ -153,10 +161,10 @@ def _plain(function: Any, convert: Callable[[Any], Any] = int) -> Calls:
 def _per_side(function: Any) -> Calls:
     def calls(value: Any) -> Iterator[Call]:
         if not isinstance(value, Mapping):
-            yield function, _abi.WSPROXY_BOTH, int(value)
+            yield function, _abi.WSPROXY_BOTH, count(value)
             return
         for side, one in value.items():
-            yield function, SIDE_NUMBERS[Side(side)], int(one)
+            yield function, SIDE_NUMBERS[Side(side)], count(one)
 
     return calls
 
@@ -191,8 +199,9 @@ def _text(word: str) -> bytes:
     return word.encode()
 
 
-def _milliseconds(seconds: float) -> int:
-    return math.ceil(seconds * 1000)
+def milliseconds(seconds: float) -> int:
+    """Rounded up, so that no time becomes none."""
+    return count(math.ceil(seconds * 1000))
 
 
 _CALLS: Dict[str, Calls] = {
@@ -202,11 +211,11 @@ _CALLS: Dict[str, Calls] = {
     "max_message_size": _per_side(lib.wsproxy_config_set_max_message_size),
     "max_fragments": _per_side(lib.wsproxy_config_set_max_fragments),
     "check_utf8": _plain(lib.wsproxy_config_set_check_utf8),
-    "connect_timeout": _plain(lib.wsproxy_config_set_connect_timeout, _milliseconds),
-    "idle_timeout": _plain(lib.wsproxy_config_set_idle_timeout, _milliseconds),
-    "write_timeout": _plain(lib.wsproxy_config_set_write_timeout, _milliseconds),
-    "close_timeout": _plain(lib.wsproxy_config_set_close_timeout, _milliseconds),
-    "keepalive_interval": _plain(lib.wsproxy_config_set_keepalive_interval, _milliseconds),
+    "connect_timeout": _plain(lib.wsproxy_config_set_connect_timeout, milliseconds),
+    "idle_timeout": _plain(lib.wsproxy_config_set_idle_timeout, milliseconds),
+    "write_timeout": _plain(lib.wsproxy_config_set_write_timeout, milliseconds),
+    "close_timeout": _plain(lib.wsproxy_config_set_close_timeout, milliseconds),
+    "keepalive_interval": _plain(lib.wsproxy_config_set_keepalive_interval, milliseconds),
     "headers": _each(lib.wsproxy_config_set_header),
     "add_headers": _each(lib.wsproxy_config_add_header),
     "remove_headers": _each(lib.wsproxy_config_remove_header),

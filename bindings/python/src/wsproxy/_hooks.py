@@ -14,7 +14,7 @@ import inspect
 from typing import Any, Callable, List, Mapping, Optional
 
 from . import _abi
-from ._errors import HookError
+from ._errors import ArgumentError, HookError
 from ._frame import DROP, KEEP, Close, Ends, Fate, Frame, Payload, Replacement, to_bytes
 from ._library import lib
 from ._session import close_code
@@ -88,7 +88,7 @@ def settle(pointer: int, address: int, frame: Frame, fate: Any) -> int:
         return _end(pointer, address, _abi.WSPROXY_UPSTREAM, fate.upstream)
     if isinstance(fate, Replacement) and fate.frame is frame:
         if fate.code is not KEEP:
-            number = close_code(fate.code)
+            number = _code(fate.code)
             _heed(pointer, lib.wsproxy_frame_set_code(address, number))
         return _abi.WSPROXY_FORWARD if fate.payload is None else _replace(pointer, address, fate.payload)
     if inspect.iscoroutine(fate):
@@ -111,8 +111,15 @@ def _replace(pointer: int, address: int, payload: Payload) -> int:
 
 def _end(pointer: int, address: int, side: int, close: Close) -> int:
     reason = close.reason.encode()
-    _heed(pointer, lib.wsproxy_frame_set_end(address, side, close_code(close.code), reason, len(reason)))
+    _heed(pointer, lib.wsproxy_frame_set_end(address, side, _code(close.code), reason, len(reason)))
     return _abi.WSPROXY_END
+
+
+def _code(code: Any) -> int:
+    try:
+        return close_code(code)
+    except (ArgumentError, TypeError) as error:
+        raise HookError(str(error)) from None
 
 
 def _heed(pointer: int, result: int) -> None:

@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import ctypes
 import itertools
-import math
 import threading
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Type, Union
 
 from . import _abi, _lifetime
-from ._config import Config
+from ._config import Config, count, milliseconds
 from ._errors import Error, InternalError, StateError, check, error_of, session_error
 from ._handle import Handle
 from ._handshake import OnHandshake, handshake_callback
@@ -101,7 +100,7 @@ class Server:
         self._handle = Handle("server", pointer, lib.wsproxy_server_free)
         self._do(lib.wsproxy_server_set_upstream, upstream.encode())
         if max_connections is not None:
-            self._do(lib.wsproxy_server_set_max_connections, max_connections)
+            self._do(lib.wsproxy_server_set_max_connections, count(max_connections))
         for place in [listen] if isinstance(listen, (str, int)) or hasattr(listen, "fileno") else listen:
             self.listen(place)
 
@@ -142,7 +141,7 @@ class Server:
         """Ends `run` without hurting anybody: it stops accepting, lets handshakes under way finish, sends both sides of
         every session a close frame between messages, and cuts off what is left after `timeout` seconds. Never blocks.
         May be called again: the earliest deadline counts."""
-        self._do(lib.wsproxy_server_drain, close_code(code), math.ceil(timeout * 1000))
+        self._do(lib.wsproxy_server_drain, close_code(code), milliseconds(timeout))
 
     def wait(self, timeout: Optional[float] = None) -> bool:
         """Waits until a server that was started has ended; `False` if it still runs. Raises what ended it."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from operator import index
 from typing import Any, Optional
 
 from . import _abi
-from ._errors import session_error
+from ._errors import ArgumentError, session_error
 from ._frame import KIND_NUMBERS, SIDE_NUMBERS, Kind, Payload, Side, to_bytes
 from ._handle import Handle
 from ._library import lib
@@ -15,8 +16,12 @@ GOING_AWAY = 1001
 
 
 def close_code(code: Optional[int]) -> int:
-    """A code as the library takes it."""
-    return _abi.WSPROXY_CLOSE_ABSENT if code is None else code
+    """A code as the library takes it; ctypes would cut a larger number without a word."""
+    if code is None:
+        return _abi.WSPROXY_CLOSE_ABSENT
+    if not 0 <= index(code) <= 0xFFFF:
+        raise ArgumentError(f"{code} is no close code")
+    return code
 
 
 class Session:
