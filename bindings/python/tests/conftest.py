@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Callable, Iterator, List, Optional
 
 import pytest
+
 from scene import Scene, Tls
 
 

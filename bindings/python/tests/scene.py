@@ -8,6 +8,7 @@ import threading
 from typing import Any, Callable, List, Optional
 
 import wsproxy
+
 from peer import LONG, Peer, accept, request, wrapped
 
 

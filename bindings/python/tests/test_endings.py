@@ -8,9 +8,10 @@ import time
 import pytest
 
 import wsproxy
+from wsproxy import Fault
+
 from peer import BINARY, CONTINUATION, PING, TEXT, Ended, Heard, frame
 from scene import Outcome
-from wsproxy import Fault
 
 
 @pytest.mark.parametrize("code", [None, 1000, 1001, 1011, 3000, 4999])
@@ -243,7 +244,7 @@ def test_keepalive_pings_and_consumes_the_answers(scenes):
 
 
 def test_a_reader_that_stops_holds_the_other_side_back_and_is_cut_off(scenes):
-    s = scenes(write_timeout=2).start(lambda frame: None)
+    s = scenes(write_timeout=1).start(lambda frame: None)
     s.client.sock.settimeout(0.5)
     sent = 0
     with pytest.raises(TimeoutError):

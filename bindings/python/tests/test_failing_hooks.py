@@ -11,6 +11,7 @@ import weakref
 import pytest
 
 import wsproxy
+
 from peer import BINARY, Ended, request
 from scene import Outcome
 

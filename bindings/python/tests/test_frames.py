@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 import wsproxy
+from wsproxy import Kind, Side
+
 from peer import BINARY, CONTINUATION, PING, PONG, TEXT, Heard
 from scene import collecting
-from wsproxy import Kind, Side
 
 
 def test_frames_cross_both_ways_and_are_shown(scene):

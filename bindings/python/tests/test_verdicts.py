@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 import wsproxy
-from peer import BINARY, CONTINUATION, PING, TEXT, Heard
 from wsproxy import DROP, Close, Ends, Kind
+
+from peer import BINARY, CONTINUATION, PING, TEXT, Heard
 
 
 def on_text(fate):

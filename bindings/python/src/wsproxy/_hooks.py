@@ -11,7 +11,8 @@ the Python frame that is inside the library all the while.
 from __future__ import annotations
 
 import inspect
-from typing import Any, Callable, List, Mapping, Optional
+from functools import partial
+from typing import Any, Callable, List, Mapping, NamedTuple, Optional
 
 from . import _abi
 from ._errors import ArgumentError, HookError
@@ -67,7 +68,7 @@ def frame_callback(hook: Optional[OnFrame], sessions: Mapping[int, Any], fail: F
                     return forward
                 if fate is DROP:
                     return drop
-                return settle(pointer, address, frame, fate)
+                return settle(frame, fate, means_of(pointer, address))
             finally:
                 frame._release()
         except BaseException as error:
@@ -77,20 +78,43 @@ def frame_callback(hook: Optional[OnFrame], sessions: Mapping[int, Any], fail: F
     return _abi.wsproxy_on_frame(on_frame)
 
 
-def settle(pointer: int, address: int, frame: Frame, fate: Any) -> int:
-    """Carries out a fate other than to forward or drop, and says so in the words of the C line."""
+class Means(NamedTuple):
+    """The functions that change the frame that is looked at."""
+
+    pointer: int
+    set_payload: Callable[..., int]
+    set_code: Callable[..., int]
+    set_end: Callable[..., int]
+
+    def heed(self, result: int) -> None:
+        """Raises what was refused."""
+        if result != _abi.WSPROXY_OK:
+            raise HookError(lib.wsproxy_error(self.pointer).decode("utf-8", "replace"))
+
+
+def means_of(pointer: int, address: int) -> Means:
+    """Those for a frame that is lent to a callback."""
+    functions = lib.wsproxy_frame_set_payload, lib.wsproxy_frame_set_code, lib.wsproxy_frame_set_end
+    return Means(pointer, *(partial(function, address) for function in functions))
+
+
+def settle(frame: Frame, fate: Any, means: Means) -> int:
+    """Carries out a fate, and says which in the words of the C line."""
+    if fate is None or fate is frame:
+        return _abi.WSPROXY_FORWARD
+    if fate is DROP:
+        return _abi.WSPROXY_DROP
     if isinstance(fate, (bytes, str, bytearray, memoryview)):
-        return _replace(pointer, address, fate)
+        return _replace(fate, means)
     if isinstance(fate, Close):
-        return _end(pointer, address, _abi.WSPROXY_BOTH, fate)
+        return _end(_abi.WSPROXY_BOTH, fate, means)
     if isinstance(fate, Ends):
-        _end(pointer, address, _abi.WSPROXY_CLIENT, fate.client)
-        return _end(pointer, address, _abi.WSPROXY_UPSTREAM, fate.upstream)
+        _end(_abi.WSPROXY_CLIENT, fate.client, means)
+        return _end(_abi.WSPROXY_UPSTREAM, fate.upstream, means)
     if isinstance(fate, Replacement) and fate.frame is frame:
         if fate.code is not KEEP:
-            number = _code(fate.code)
-            _heed(pointer, lib.wsproxy_frame_set_code(address, number))
-        return _abi.WSPROXY_FORWARD if fate.payload is None else _replace(pointer, address, fate.payload)
+            means.heed(means.set_code(_code(fate.code)))
+        return _abi.WSPROXY_FORWARD if fate.payload is None else _replace(fate.payload, means)
     if inspect.iscoroutine(fate):
         fate.close()
         raise HookError("the hook returned a coroutine: those are for wsproxy.aio")
@@ -103,15 +127,15 @@ def _described(fate: Any) -> str:
     return f"an object of type {type(fate).__name__}"
 
 
-def _replace(pointer: int, address: int, payload: Payload) -> int:
+def _replace(payload: Payload, means: Means) -> int:
     data = to_bytes(payload)
-    _heed(pointer, lib.wsproxy_frame_set_payload(address, data, len(data)))
+    means.heed(means.set_payload(data, len(data)))
     return _abi.WSPROXY_FORWARD
 
 
-def _end(pointer: int, address: int, side: int, close: Close) -> int:
+def _end(side: int, close: Close, means: Means) -> int:
     reason = close.reason.encode()
-    _heed(pointer, lib.wsproxy_frame_set_end(address, side, _code(close.code), reason, len(reason)))
+    means.heed(means.set_end(side, _code(close.code), reason, len(reason)))
     return _abi.WSPROXY_END
 
 
@@ -120,8 +144,3 @@ def _code(code: Any) -> int:
         return close_code(code)
     except (ArgumentError, TypeError) as error:
         raise HookError(str(error)) from None
-
-
-def _heed(pointer: int, result: int) -> None:
-    if result != _abi.WSPROXY_OK:
-        raise HookError(lib.wsproxy_error(pointer).decode("utf-8", "replace"))
