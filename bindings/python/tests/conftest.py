@@ -14,19 +14,13 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
     return Tls(tmp_path_factory.mktemp("tls"))
 
 
-@pytest.fixture(params=["ws", "wss"])
-def leg(request: pytest.FixtureRequest, tls: Tls) -> Optional[Tls]:
-    """Whether both legs are under TLS."""
-    return tls if request.param == "wss" else None
-
-
 @pytest.fixture
 def scenes() -> Iterator[Callable[..., Scene]]:
-    """Makes scenes, plain unless told."""
+    """Makes scenes: plain ones on the blocking API, unless told."""
     made: List[Scene] = []
 
-    def make(tls: Optional[Tls] = None, **settings: Any) -> Scene:
-        made.append(Scene(tls, **settings))
+    def make(tls: Optional[Tls] = None, front: str = "threads", **settings: Any) -> Scene:
+        made.append(Scene(tls, front, **settings))
         return made[-1]
 
     yield make
@@ -34,11 +28,12 @@ def scenes() -> Iterator[Callable[..., Scene]]:
         scene.close()
 
 
-@pytest.fixture
-def scene(scenes: Callable[..., Scene], leg: Optional[Tls]) -> Callable[..., Scene]:
-    """Makes scenes, plain in one run of the test and under TLS in another."""
+@pytest.fixture(params=["ws", "wss", "ws-asyncio", "wss-asyncio"])
+def scene(request: pytest.FixtureRequest, scenes: Callable[..., Scene], tls: Tls) -> Callable[..., Scene]:
+    """Makes scenes, in each run of the test of another kind: plain and under TLS, on threads and on an event loop."""
+    scheme, _, front = request.param.partition("-")
 
     def make(**settings: Any) -> Scene:
-        return scenes(leg, **settings)
+        return scenes(tls if scheme == "wss" else None, front or "threads", **settings)
 
     return make

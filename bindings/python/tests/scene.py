@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
 import threading
 from typing import Any, Callable, List, Optional
 
 import wsproxy
+import wsproxy.aio
 
 from peer import LONG, Peer, accept, request, wrapped
 
@@ -76,10 +78,12 @@ class Outcome:
 class Scene:
     """One session, set up step by step; `start` does all of them."""
 
-    def __init__(self, tls: Optional[Tls] = None, **settings: Any) -> None:
+    def __init__(self, tls: Optional[Tls] = None, front: str = "threads", **settings: Any) -> None:
         self.tls = tls
         settings = {"close_timeout": 2, **(tls.settings if tls else {}), **settings}
-        self.proxy = wsproxy.Proxy(wsproxy.Config(**settings))
+        config = wsproxy.Config(**settings)
+        self.is_async = front == "asyncio"
+        self.proxy: Any = wsproxy.aio.Proxy(config) if self.is_async else wsproxy.Proxy(config)
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.listener.settimeout(LONG)
         scheme = "ws" if tls is None else "wss"
@@ -95,14 +99,25 @@ class Scene:
         self.answer_head = ""
 
     def run(self, on_frame: Optional[Any] = None, **connect: Any) -> None:
-        """`connect` and `execute` on a thread of their own."""
+        """`connect` and `execute`, or the same for asyncio, on a thread of their own."""
 
         def run() -> None:
+            if self.is_async:
+                return asyncio.run(self._execute(on_frame, **connect))
             self.proxy.connect(self.client_end, self.url, **connect)
             self.client_end.close()
             self.proxy.execute(on_frame)
 
         self.outcome = Outcome(run)
+
+    async def _execute(self, on_frame: Any, **options: Any) -> None:
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader()
+        protocol = asyncio.StreamReaderProtocol(reader)
+        context = self.tls.for_servers if self.tls else None
+        transport, _ = await loop.connect_accepted_socket(lambda: protocol, self.client_end, ssl=context)
+        writer = asyncio.StreamWriter(transport, protocol, reader, loop)
+        await self.proxy.execute(reader, writer, self.url, on_frame, **options)
 
     def join_client(self) -> Peer:
         context = self.tls.for_clients if self.tls else None
@@ -143,7 +158,8 @@ class Scene:
         self.result()
 
     def close(self) -> None:
-        self.proxy.close()
+        if not self.is_async:
+            self.proxy.close()
         for name in ("client", "upstream"):
             peer = getattr(self, name, None)
             if peer is not None:

@@ -30,8 +30,8 @@ Dial = Callable[[Callable[[], asyncio.Protocol]], Awaitable[Any]]
 
 MOST_PARTS = 3
 """Of the output for a side."""
-LINGER_SECONDS = 1.0
-"""How long a connection that is over may take for what was written to it."""
+LINGER_SECONDS = 0.2
+"""How long a connection that is over may take for what was written to it, and under TLS for the peer's goodbye."""
 HELD_SECONDS = 0.001
 """How long frames that are settled may wait for others whose hooks are awaited, to leave together."""
 
@@ -51,6 +51,7 @@ class End(asyncio.Protocol):
         self.is_full = False
         self.is_paused = False
         self.is_finished = False
+        self.gone: asyncio.Future[None] = relay.loop.create_future()
         self.hooks: Optional[asyncio.Task[None]] = None
         """Awaits the hooks of this side, while one has something to await."""
         self._relay = relay
@@ -67,6 +68,8 @@ class End(asyncio.Protocol):
         return True  # what is to be sent still can be
 
     def connection_lost(self, error: Optional[Exception]) -> None:
+        if not self.gone.done():
+            self.gone.set_result(None)
         self._relay.lost(self, "closed the connection" if error is None else f"lost ({error})")
 
     def pause_writing(self) -> None:
@@ -90,11 +93,16 @@ class End(asyncio.Protocol):
             if self.transport.can_write_eof():
                 self.transport.write_eof()
 
-    def let_go(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Closes the connection; what was written may still go out, for a while."""
-        if self.transport is not None and not self.transport.is_closing():
-            self.transport.close()
-            loop.call_later(LINGER_SECONDS, self.transport.abort)
+    async def let_go(self) -> None:
+        """Closes the connection."""
+        if self.transport is None:
+            return
+        self.transport.close()
+        try:
+            await asyncio.wait_for(asyncio.shield(self.gone), LINGER_SECONDS)
+        except asyncio.TimeoutError:
+            self.transport.abort()
+            await self.gone
 
 
 class Relay:
@@ -170,9 +178,7 @@ class Relay:
         tasks = [task for task in (self._dialling, self.client.hooks, self.upstream.hooks) if task is not None]
         for task in tasks:
             task.cancel()
-        for end in self._ends:
-            end.let_go(self.loop)
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, *(end.let_go() for end in self._ends), return_exceptions=True)
 
     def _take(self, end: End) -> None:
         """Tells the library what it did not want to know before, if it does now."""
