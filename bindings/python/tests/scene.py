@@ -145,6 +145,13 @@ class Scene:
         assert " 101 " in self.answer_head, self.answer_head
         return self
 
+    def exchange(self) -> None:
+        """A pong each way: the session is under way, and frames of the program's own are taken."""
+        self.client.send(10, b"1")
+        self.upstream.hear()
+        self.upstream.send(10, b"1")
+        self.client.hear()
+
     def result(self) -> Any:
         """What `execute` came to."""
         return self.outcome.get()

@@ -32,6 +32,8 @@ MOST_PARTS = 3
 """Of the output for a side."""
 LINGER_SECONDS = 0.2
 """How long a connection that is over may take for what was written to it, and under TLS for the peer's goodbye."""
+EARLY_BYTES = 1 << 16
+"""How much a client may send before the upstream has agreed; it is read all the same, to notice that it leaves."""
 HELD_SECONDS = 0.001
 """How long frames that are settled may wait for others whose hooks are awaited, to leave together."""
 
@@ -125,6 +127,7 @@ class Relay:
         self._timer: Optional[asyncio.TimerHandle] = None
         self._due = 0
         self._sent = 0.0
+        self._is_open = False
 
     def tick(self) -> None:
         """Tells the time."""
@@ -136,6 +139,9 @@ class Relay:
             self.tick()
             for end in self._ends:
                 self._take(end)
+            if not self._is_open:
+                self._is_open = all(lib.wsproxy_pull_is_open(self._pointer, end.number) == 1 for end in self._ends)
+            for end in self._ends:
                 self._show(end)
             self._send()
             self._look_ahead(*self._ends)
@@ -144,6 +150,9 @@ class Relay:
         """The same for what came from one side, with fewer questions: this is the way of every frame."""
         if self.over.done():
             return
+        if not self._is_open:
+            end.pending += data
+            return self.turn()
         self.tick()
         if end.pending or lib.wsproxy_pull_input(self._pointer, end.number, data, len(data)) != _abi.WSPROXY_OK:
             end.pending += data
@@ -186,7 +195,7 @@ class Relay:
             data = bytes(end.pending)
             end.pending.clear()
             lib.wsproxy_pull_input(self._pointer, end.number, data, len(data))
-        if end.how and not end.pending:
+        if end.how and not (end.pending and self._is_open):
             how, end.how = end.how, b""
             lib.wsproxy_pull_input_ended(self._pointer, end.number, how, len(how))
 
@@ -289,7 +298,7 @@ class Relay:
         """What the sides and the clock are to do next."""
         for end in self._ends:
             if end in came or end.is_paused or end.pending:
-                end.pause(bool(end.pending) or lib.wsproxy_pull_wants_input(self._pointer, end.number) != 1)
+                end.pause(len(end.pending) > self._spare(end))
         if lib.wsproxy_pull_is_over(self._pointer) == 1:
             if not self.over.done():
                 self.over.set_result(None)
@@ -300,6 +309,12 @@ class Relay:
                 self._timer.cancel()
             self._due = due
             self._timer = self.loop.call_at(due / 1000, self._on_time)
+
+    def _spare(self, end: End) -> int:
+        """How much of what comes from a side is to be kept here; -1: nothing is to be read."""
+        if lib.wsproxy_pull_wants_input(self._pointer, end.number) == 1:
+            return 0
+        return -1 if self._is_open else EARLY_BYTES
 
     def _on_time(self) -> None:
         self._timer = None
