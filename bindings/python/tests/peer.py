@@ -111,6 +111,9 @@ class Peer:
     def close(self) -> None:
         self.sock.close()
 
+    def __del__(self) -> None:
+        self.sock.close()
+
     def _take(self, size: int) -> bytes:
         while len(self._buffer) < size:
             more = self.sock.recv(max(65536, size))

@@ -6,7 +6,7 @@ import asyncio
 import socket
 import ssl
 import threading
-from typing import Any, Callable, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 import wsproxy
 import wsproxy.aio
@@ -38,6 +38,17 @@ class Tls:
     def settings(self) -> dict[str, Any]:
         """For a proxy between such a client and such an upstream."""
         return {"upstream_ca": self.ca, "client_certificate": (self.cert, self.key)}
+
+
+def shared_config(**settings: Any) -> wsproxy.Config:
+    """One for all scenes with the same settings: what TLS needs is read once."""
+    key = repr(sorted(settings.items()))
+    if key not in _configs:
+        _configs[key] = wsproxy.Config(**settings)
+    return _configs[key]
+
+
+_configs: Dict[str, wsproxy.Config] = {}
 
 
 class Outcome:
@@ -81,7 +92,7 @@ class Scene:
     def __init__(self, tls: Optional[Tls] = None, front: str = "threads", **settings: Any) -> None:
         self.tls = tls
         settings = {"close_timeout": 2, **(tls.settings if tls else {}), **settings}
-        config = wsproxy.Config(**settings)
+        config = shared_config(**settings)
         self.is_async = front == "asyncio"
         self.proxy: Any = wsproxy.aio.Proxy(config) if self.is_async else wsproxy.Proxy(config)
         self.listener = socket.create_server(("127.0.0.1", 0))

@@ -13,6 +13,7 @@ import enum
 import math
 import os
 from dataclasses import dataclass, field
+from functools import lru_cache
 from operator import index
 from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Sequence, Tuple, TypeVar, Union
 
@@ -138,6 +139,12 @@ class Config:
 
     def __del__(self, free: Callable[[int], None] = lib.wsproxy_config_free) -> None:
         free(getattr(self, "_pointer", 0))
+
+
+@lru_cache(maxsize=None)
+def default() -> Config:
+    """The one that stands for none: what TLS needs is set up with a configuration, once."""
+    return Config()
 
 
 Call = Tuple[Any, ...]

@@ -12,7 +12,15 @@ from ._frame import Side
 
 
 def upstream_context(config: Config) -> ssl.SSLContext:
-    """For `wss://` upstreams."""
+    """For `wss://` upstreams; made once per configuration, as many files are read for it."""
+    kept: Optional[ssl.SSLContext] = vars(config).get("_upstream_context")
+    if kept is None:
+        kept = _make_upstream_context(config)
+        vars(config)["_upstream_context"] = kept
+    return kept
+
+
+def _make_upstream_context(config: Config) -> ssl.SSLContext:
     context = ssl.create_default_context()
     if not config.upstream_verify:
         context.check_hostname = False

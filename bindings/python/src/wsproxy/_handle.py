@@ -31,7 +31,7 @@ class Handle:
 
     def ask(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """A call that never blocks."""
-        _lifetime.check_usable()
+        _lifetime.check_process()
         with self._lock:
             return function(self._open(), *arguments)
 

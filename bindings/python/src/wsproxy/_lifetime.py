@@ -30,10 +30,15 @@ _shutting_down = False
 _forked = False
 
 
-def check_usable() -> None:
+def check_process() -> None:
     """Raises where nothing of the library may be called."""
     if _forked:
         raise StateError("this process was forked while sessions existed: import wsproxy in a fresh process (spawn)")
+
+
+def check_usable() -> None:
+    """Raises where nothing may be begun."""
+    check_process()
     if _shutting_down:
         raise StateError("the interpreter is shutting down")
 

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Callable, Optional, Protocol, Type, Union
 
 from . import _abi, _lifetime
-from ._config import Config
+from ._config import Config, default
 from ._errors import Error, InternalError, session_error
 from ._frame import Payload, to_bytes
 from ._handle import Handle
@@ -38,7 +38,7 @@ class Proxy(Session):
 
     def __init__(self, config: Optional[Config] = None) -> None:
         _lifetime.check_usable()
-        self._config = config or Config()
+        self._config = config or default()
         pointer = lib.wsproxy_new(self._config._pointer)
         if not pointer:
             raise InternalError("the library cannot make a session")

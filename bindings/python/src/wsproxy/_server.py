@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Type, Union
 
 from . import _abi, _lifetime
-from ._config import Config, count, milliseconds
+from ._config import Config, count, default, milliseconds
 from ._errors import Error, InternalError, StateError, check, error_of, session_error
 from ._handle import Handle
 from ._handshake import OnHandshake, handshake_callback
@@ -90,7 +90,7 @@ class Server:
             not_async(hook)
         self._on_frame, self._on_handshake = on_frame, on_handshake
         self._on_open, self._on_end = on_open, on_end
-        self._config = config or Config()
+        self._config = config or default()
         self._numbers = itertools.count(1)
         self._sessions: Dict[int, ServerSession] = {}
         self._background: Optional[_Background] = None

@@ -17,7 +17,7 @@ import ssl as tls
 from typing import Any, Callable, Mapping, Optional, Tuple, Union
 
 from . import _abi, _lifetime
-from ._config import Config
+from ._config import Config, default
 from ._contexts import client_context, upstream_context
 from ._errors import Error, InternalError, StateError, Unsupported, session_error
 from ._frame import Payload, to_bytes
@@ -41,7 +41,7 @@ class Proxy(Session):
 
     def __init__(self, config: Optional[Config] = None) -> None:
         _lifetime.check_usable()
-        self._config = config or Config()
+        self._config = config or default()
         if self._config.http_proxy is not None:
             raise Unsupported("asyncio knows no way through an HTTP proxy")
         pointer = lib.wsproxy_new(self._config._pointer)
@@ -173,12 +173,11 @@ async def start_server(
     `listen` is `"host:port"`, `"unix:/path"`, or a socket that listens already. What becomes of a session that fails
     is logged.
     """
-    settings = config or Config()
-    context = upstream_context(settings) if upstream.startswith("wss:") else None  # once: it reads many files
+    settings = config or default()
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            await Proxy(settings).execute(reader, writer, upstream, on_frame, headers=headers, ssl=context)
+            await Proxy(settings).execute(reader, writer, upstream, on_frame, headers=headers)
         except Error as error:
             logger.info("a session has ended: %s", error)
         except Exception:
