@@ -83,6 +83,7 @@ def test_abort_waits_for_nobody(scene):
 
 def test_close_while_it_runs_stops_it(scenes):
     s = scenes().start(lambda frame: None)
+    s.exchange()
     s.proxy.close()
     answer_both(s)
     s.result()
@@ -305,6 +306,7 @@ def test_a_with_block_closes_the_session(scenes):
 def test_any_thread_may_stop_while_others_do(scenes):
     for _ in range(10):
         s = scenes(close_timeout=0.2).start(lambda frame: None)
+        s.exchange()
         barrier = threading.Barrier(4)
 
         def end(verb, s=s, barrier=barrier):

@@ -34,8 +34,6 @@ LINGER_SECONDS = 0.2
 """How long a connection that is over may take for what was written to it, and under TLS for the peer's goodbye."""
 EARLY_BYTES = 1 << 16
 """How much a client may send before the upstream has agreed; it is read all the same, to notice that it leaves."""
-HELD_SECONDS = 0.001
-"""How long frames that are settled may wait for others whose hooks are awaited, to leave together."""
 
 
 class End(asyncio.Protocol):
@@ -126,7 +124,7 @@ class Relay:
         self._parts_at = ctypes.byref(self._parts)
         self._timer: Optional[asyncio.TimerHandle] = None
         self._due = 0
-        self._sent = 0.0
+        self._held: Optional[asyncio.Handle] = None
         self._is_open = False
 
     def tick(self) -> None:
@@ -182,8 +180,9 @@ class Relay:
     async def let_go(self) -> None:
         """Ends what is still there of it: hooks that are awaited are cancelled, and waited for."""
         self.over.cancel()
-        if self._timer is not None:
-            self._timer.cancel()
+        for handle in (self._timer, self._held):
+            if handle is not None:
+                handle.cancel()
         tasks = [task for task in (self._dialling, self.client.hooks, self.upstream.hooks) if task is not None]
         for task in tasks:
             task.cancel()
@@ -244,11 +243,10 @@ class Relay:
             while True:
                 verdict = self._settle(end, frame, await fate if inspect.isawaitable(fate) else fate)
                 address = lib.wsproxy_pull_verdict(self._pointer, end.number, verdict)
-                if address and self.loop.time() - self._sent > HELD_SECONDS:
-                    self._send()
-                    address = lib.wsproxy_pull_frame(self._pointer, end.number)
                 if not address:
                     break
+                if self._held is None:  # what is settled leaves with what follows, unless that has to wait
+                    self._held = self.loop.call_soon(self._send_held)
                 frame, fate = self._ask(address)
         except BaseException as error:
             if self.over.done():
@@ -263,10 +261,16 @@ class Relay:
 
     def _send(self) -> None:
         """Hands what waits for the sides to their transports, and shows frames that had no room before."""
-        self._sent = self.loop.time()
+        if self._held is not None:
+            self._held.cancel()
+            self._held = None
         for end in self._ends:
             while self._flush(end) and lib.wsproxy_pull_wants_input(self._pointer, end.other.number) != 1:
                 self._show(end.other)
+
+    def _send_held(self) -> None:
+        self._held = None
+        self.turn()
 
     def _flush(self, end: End) -> bool:
         """Whether anything was there to be sent, and could be."""
@@ -303,6 +307,8 @@ class Relay:
             if not self.over.done():
                 self.over.set_result(None)
             return
+        if self.client.is_full or self.upstream.is_full:
+            self.tick()  # that output has begun to wait is noted by a tick only
         due = lib.wsproxy_pull_deadline(self._pointer)
         if due >= 0 and (self._timer is None or due < self._due):
             if self._timer is not None:

@@ -82,7 +82,7 @@ class Proxy(Session):
                 self._prepare(writer, headers or {}, request_head, upgraded)
                 self._do(lib.wsproxy_pull_connect, url.encode())
                 _take_over(reader, writer, relay)
-                await relay.over
+                await asyncio.shield(relay.over)
             except asyncio.CancelledError:
                 lib.wsproxy_abort(pointer)
                 relay.turn()
