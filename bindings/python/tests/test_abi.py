@@ -7,11 +7,12 @@ import os
 import subprocess
 from pathlib import Path
 
-import header
 import pytest
 
 import wsproxy
 from wsproxy import _abi, _errors, _frame, _library
+
+import header
 
 ROOT = Path(__file__).resolve().parents[3]
 HEADER = ROOT / "include" / "wsproxy.h"
@@ -53,9 +54,7 @@ def test_structs_have_the_layout_that_a_c_compiler_gives_them(tmp_path):
             lines.append(f'printf("%zu\\n", offsetof({name}, {member}));')
             expected.append(getattr(struct, member).offset)
     source = tmp_path / "layout.c"
-    source.write_text(
-        "#include <stdio.h>\n#include <wsproxy.h>\nint main(void) {" + "\n".join(lines) + "return 0;}\n"
-    )
+    source.write_text("#include <stdio.h>\n#include <wsproxy.h>\nint main(void) {" + "\n".join(lines) + "return 0;}\n")
     program = tmp_path / "layout"
     subprocess.run(["cc", "-I", HEADER.parent, source, "-o", program], check=True)
     found = subprocess.run([program], check=True, capture_output=True, text=True).stdout.split()

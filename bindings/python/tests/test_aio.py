@@ -9,11 +9,12 @@ import asyncio
 import time
 
 import pytest
-from peer import BINARY, PING, TEXT, Heard, frame, request
 
 import wsproxy
 import wsproxy.aio
 from wsproxy import DROP, Close, Kind
+
+from peer import BINARY, PING, TEXT, Heard, frame, request
 
 
 @pytest.fixture

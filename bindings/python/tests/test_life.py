@@ -9,20 +9,21 @@ import time
 import weakref
 
 import pytest
-from peer import LONG
 from program import Program
-from scene import Outcome
 
 import wsproxy
 
-# A session whose peers are threads of the same process, and answer no close; `s.start_here(hook)` runs it on this thread.
+from peer import LONG, request
+from scene import Outcome
+
+# `session` connects one whose peers answer no close; the program executes it where it likes.
 PRELUDE = """
 import os, signal, sys, threading, time
 import wsproxy
 from peer import *
 from scene import Outcome, Scene
 
-def session(hook=None, execute=None, **settings):
+def session(**settings):
     s = Scene(close_timeout=600, **settings)
     connecting = Outcome(lambda: s.proxy.connect(s.client_end, s.url))
     s.join_client().sock.sendall(request())
@@ -327,19 +328,20 @@ def test_no_callback_is_collected_while_the_library_may_call_it(scenes, policy):
 
 
 def test_a_session_that_is_forgotten_is_freed(scenes):
-    from peer import request
-
     s = scenes()
-    proxy = wsproxy.Proxy()
-    connecting = Outcome(lambda: proxy.connect(s.client_end, s.url))
+
+    def connect():
+        proxy = wsproxy.Proxy()
+        proxy.connect(s.client_end, s.url)
+        return weakref.ref(proxy)
+
+    connecting = Outcome(connect)
     s.join_client().sock.sendall(request())
     s.join_upstream()
-    connecting.get()
-    s.client.read_head()
-    gone = weakref.ref(proxy)
-    del proxy, connecting
+    gone = connecting.get()
     gc.collect()
     assert gone() is None
+    s.client.read_head()
     s.client.hear_close()
     s.upstream.hear_close()
 

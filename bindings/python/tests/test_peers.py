@@ -11,12 +11,13 @@ import aiohttp
 import pytest
 import websockets
 from aiohttp import web
-from peer import LONG
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve as websockets_serve
 
 import wsproxy
 import wsproxy.aio
+
+from peer import LONG
 
 SIZES = [0, 1, 125, 126, 65535, 65536, 1 << 20]
 CLOSES = [(4001, "enough"), (1000, ""), (3000, "größe")]
@@ -58,7 +59,9 @@ def with_websockets(context):
 
     @contextlib.asynccontextmanager
     async def serve(upstream):
-        async with websockets_serve(partial(echo, upstream), "localhost", 0, ssl=context, max_size=None, compression=None) as server:
+        async with websockets_serve(
+            partial(echo, upstream), "localhost", 0, ssl=context, max_size=None, compression=None
+        ) as server:
             yield server.sockets[0].getsockname()[1]
 
     return serve

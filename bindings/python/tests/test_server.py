@@ -9,11 +9,12 @@ import threading
 import time
 
 import pytest
-from peer import BINARY, LONG, Peer, accept, request
-from scene import Outcome
 
 import wsproxy
 from wsproxy import DROP, Config, Refuse, Server
+
+from peer import BINARY, LONG, Peer, accept, request
+from scene import Outcome
 
 
 class Upstream:

@@ -13,7 +13,7 @@ import enum
 import math
 import os
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 from operator import index
 from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Sequence, Tuple, TypeVar, Union
 
@@ -141,7 +141,7 @@ class Config:
         free(getattr(self, "_pointer", 0))
 
 
-@lru_cache(maxsize=None)
+@cache
 def default() -> Config:
     """The one that stands for none: what TLS needs is set up with a configuration, once."""
     return Config()
