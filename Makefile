@@ -36,7 +36,7 @@ Libs.private: $(PRIVATE_LIBS)
 endef
 export PKGCONFIG
 
-.PHONY: all library examples demo test lint header install uninstall clean help
+.PHONY: all library examples demo test test-python lint header install uninstall clean help
 
 all: library ## build the library: shared, static, and for Rust (the default)
 
@@ -67,6 +67,11 @@ test: setup-test ## run every test: Rust, C, valgrind, Python, HAProxy, a browse
 	@$(MAKE) --no-print-directory demo
 	@echo "== the tests"
 	$(CARGO) test --locked --no-fail-fast
+	@$(MAKE) --no-print-directory test-python
+
+test-python: library ## run the tests of the Python binding alone; WSPROXY_PYTHON=python3
+	@echo "== the Python binding"
+	@tests/python.sh
 
 # Advisories are not looked up here: their database is no package of a registry, and a test must not need more than that.
 lint: setup-build ## formatting, clippy and the documentation, warnings as errors
@@ -95,7 +100,7 @@ clean: ## delete everything that was built
 	$(CARGO) clean
 
 help: ## list these
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 
 .PHONY: setup-build setup-test
 setup-build:

@@ -134,10 +134,11 @@ class Peer:
         return head.decode("latin-1")
 
     def rest(self) -> bytes:
-        """Everything until the end."""
+        """Everything until the end; then this end closes too, for which the proxy waits a while."""
         parts = [self._buffer]
         while parts[-1] or len(parts) == 1:
             parts.append(self.sock.recv(65536))
+        self.close()
         return b"".join(parts)
 
 

@@ -198,7 +198,7 @@ def test_a_client_that_leaves_during_the_handshake_is_gone(scene):
     s = scene()
     s.run()
     s.join_client().sock.sendall(request())
-    s.meet_upstream()
+    s.meet_upstream().read_head()
     s.client.close()
     with pytest.raises(wsproxy.PeerGone) as caught:
         s.result()
