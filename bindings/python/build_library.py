@@ -68,3 +68,5 @@ class LibraryHook(BuildHookInterface):  # type: ignore[type-arg]
             shutil.copy2(library, HERE / "src" / "wsproxy" / NAME)
         else:
             build_data["force_include"][str(library)] = f"wsproxy/{NAME}"
+            licence = next(path for path in (HERE / "LICENSE", crate() / "LICENSE") if path.is_file())
+            build_data["force_include"][str(licence)] = "wsproxy/LICENSE"

@@ -23,11 +23,11 @@ HERE = Path(__file__).resolve().parent
 class Program:
     """A process, its lines, and its end."""
 
-    def __init__(self, *command: str, **options: Any) -> None:
+    def __init__(self, *command: str, python: str = sys.executable, **options: Any) -> None:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])}
         environment.pop("PYTHONWARNINGS", None)
         self.process = subprocess.Popen(
-            [sys.executable, "-X", "faulthandler", "-u", *command],
+            [python, "-X", "faulthandler", "-u", *command],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -11,13 +11,13 @@ import sys
 import textwrap
 
 import pytest
-from program import Program
 from test_server import Upstream, dial, wait_until
 
 from wsproxy import __main__ as command
 from wsproxy import _view
 
 from peer import BINARY, CONTINUATION, LONG, PING, TEXT
+from program import Program
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ import time
 import weakref
 
 import pytest
-from program import Program
 
 import wsproxy
 
 from peer import LONG, request
+from program import Program
 from scene import Outcome
 
 # `session` connects one whose peers answer no close; the program executes it where it likes.

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 import websockets
-from program import Program
 from test_server import wait_until
 from websockets.sync.client import connect
 from websockets.sync.server import serve
 
 from peer import LONG
+from program import Program
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 
@@ -71,18 +71,26 @@ def upstream():
     upstream.close()
 
 
+def placed(code, upstream, port=0):
+    """`code` with the two addresses where there is room, and the port that clients are to use."""
+    if not port:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+    code = code.replace("127.0.0.1:9000", f"127.0.0.1:{port}").replace('"127.0.0.1", 9000', f'"127.0.0.1", {port}')
+    return re.sub(r"(127\.0\.0\.1|localhost):9001", f"localhost:{upstream.port}", code), port
+
+
 @pytest.fixture
 def start(upstream, tmp_path):
     programs = []
 
     def run(*command, to=None):
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
-        to = to or upstream
-        placed = [word.replace("127.0.0.1:9000", f"127.0.0.1:{port}") for word in command]
-        placed = [word.replace('"127.0.0.1", 9000', f'"127.0.0.1", {port}') for word in placed]
-        placed = [re.sub(r"(127\.0\.0\.1|localhost):9001", f"localhost:{to.port}", word) for word in placed]
-        programs.append(Program(*placed, cwd=tmp_path))
+        port = 0
+        words = []
+        for word in command:
+            text, port = placed(word, to or upstream, port)
+            words.append(text)
+        programs.append(Program(*words, cwd=tmp_path))
         programs[-1].url = f"ws://127.0.0.1:{port}"
         programs[-1].port = port
         return programs[-1]
