@@ -68,11 +68,11 @@ def describe(node: ast.stmt) -> Iterator[str]:
     else:
         yield f"### `{names(node)[0]}`\n"
         if isinstance(node, ast.Assign):
-            yield f"`{ast.unparse(node.value)}`\n"
+            yield f"`{unparse(node.value)}`\n"
 
 
 def of_class(node: ast.ClassDef) -> Iterator[str]:
-    bases = ", ".join(ast.unparse(base) for base in node.bases)
+    bases = ", ".join(unparse(base) for base in node.bases)
     yield f"### `class {node.name}{f'({bases})' if bases else ''}`\n\n{words(node)}\n"
     following = [*node.body[1:], None]
     for member, after in zip(node.body, following):
@@ -80,7 +80,7 @@ def of_class(node: ast.ClassDef) -> Iterator[str]:
             yield from of_method(member)
         elif isinstance(member, (ast.AnnAssign, ast.Assign)) and not names(member)[0].startswith("_"):
             said = inspect.cleandoc(after.value.value) if is_words(after) else ""
-            shown = ast.unparse(member).replace("field(default_factory=dict, repr=False)", "{}")
+            shown = unparse(member).replace("field(default_factory=dict, repr=False)", "{}")
             shown = re.sub(r"field\(default=(.*), repr=False\)", r"\1", shown)
             yield f"- `{shown}`{': ' if said else ''}{said}"
     yield ""
@@ -92,8 +92,8 @@ def of_method(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str]:
         yield f"- `{signature(node)}`"
     if node.name.startswith("_"):
         return
-    is_property = any(ast.unparse(decorator) == "property" for decorator in node.decorator_list)
-    shown = f"{node.name}: {ast.unparse(node.returns)}" if is_property and node.returns else signature(node)
+    is_property = any(unparse(decorator) == "property" for decorator in node.decorator_list)
+    shown = f"{node.name}: {unparse(node.returns)}" if is_property and node.returns else signature(node)
     yield f"- `{shown}`: {words(node)}".replace("\n\n", "\n\n  ").rstrip()
 
 
@@ -105,7 +105,12 @@ def words(node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> str:
     return ast.get_docstring(node) or ""
 
 
+def unparse(node: ast.AST) -> str:
+    """As Python 3.10 and later write it: 3.9 puts parentheses into subscripts."""
+    return re.sub(r"\[\(([^()]*)\)\]", r"[\1]", ast.unparse(node))
+
+
 def signature(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
     node.args.args = [argument for argument in node.args.args if argument.arg != "self"]
     start = "async " if isinstance(node, ast.AsyncFunctionDef) else ""
-    return f"{start}{node.name}({ast.unparse(node.args)})"
+    return f"{start}{node.name}({unparse(node.args)})"

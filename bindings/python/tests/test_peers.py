@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
+import sys
 import threading
 from functools import partial
 
@@ -18,6 +20,10 @@ import wsproxy
 import wsproxy.aio
 
 from peer import LONG
+
+if sys.version_info < (3, 11):
+    # asyncio's TLS there leaves transports of the peers behind when their event loop ends.
+    pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 SIZES = [0, 1, 125, 126, 65535, 65536, 1 << 20]
 CLOSES = [(4001, "enough"), (1000, ""), (3000, "größe")]
@@ -85,7 +91,7 @@ def with_aiohttp(context):
     async def serve(upstream):
         app = web.Application()
         app.router.add_get("/{any:.*}", partial(echo, upstream))
-        runner = web.AppRunner(app)
+        runner = web.AppRunner(app, shutdown_timeout=0.1)
         await runner.setup()
         site = web.TCPSite(runner, "localhost", 0, ssl_context=context)
         await site.start()
@@ -189,6 +195,7 @@ async def talk_with_aiohttp(url, upstream, context):
         message = await ws.receive()
         assert (message.type, message.data, message.extra) == (aiohttp.WSMsgType.CLOSE, 4002, "so be it")
         await ws.close()
+    await asyncio.sleep(0.25)  # for TLS: https://docs.aiohttp.org/en/stable/client_advanced.html#graceful-shutdown
     codes = await closed(upstream, len(CLOSES) + 2)
     assert sorted(codes) == sorted([1000, 1000] + [code for code, _ in CLOSES])
 
@@ -196,3 +203,4 @@ async def talk_with_aiohttp(url, upstream, context):
 @pytest.mark.parametrize("talk", [talk_with_websockets, talk_with_aiohttp])
 def test_peers_talk_through_the_proxy(front, upstream, use_tls, talk):
     asyncio.run(talk(front, upstream, use_tls and use_tls.for_clients))
+    gc.collect()  # what peers have left behind is theirs, and not the next test's

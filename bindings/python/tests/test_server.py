@@ -136,7 +136,7 @@ def test_what_ended_a_session_is_told(upstream):
         assert far.hear_close() == (1001, "")
         far.close()
         wait_until("it has ended", lambda: len(ends) == 2)
-        assert server.stats.failed == 2
+        wait_until("both are counted", lambda: server.stats.failed == 2)
     assert isinstance(ends[0][1], OwnError) and ends[0][1].__traceback__ is not None
     assert isinstance(ends[1][1], wsproxy.PeerGone) and ends[1][1].fault is wsproxy.Fault.CLIENT
 

@@ -12,6 +12,7 @@ payload is copied before a hook is awaited: the session may end meanwhile.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import inspect
 from functools import partial
@@ -81,21 +82,23 @@ class End(asyncio.Protocol):
 
     def pause(self, paused: bool) -> None:
         """Whether to read nothing for now."""
-        if paused is self.is_paused or self.transport is None or self.transport.is_closing():
+        if paused is self.is_paused or self.transport is None or self.gone.done() or self.transport.is_closing():
             return
         self.is_paused = paused
-        (self.transport.pause_reading if paused else self.transport.resume_reading)()
+        # Before Python 3.11 a TLS transport that is lost breaks, until it says a moment later that it is.
+        with contextlib.suppress(AttributeError):
+            (self.transport.pause_reading if paused else self.transport.resume_reading)()
 
     def finish(self) -> None:
         """Our half is over."""
-        if not self.is_finished and self.transport is not None:
+        if not self.is_finished and self.transport is not None and not self.gone.done():
             self.is_finished = True
             if self.transport.can_write_eof():
                 self.transport.write_eof()
 
     async def let_go(self) -> None:
         """Closes the connection."""
-        if self.transport is None:
+        if self.transport is None or self.gone.done():
             return
         self.transport.close()
         try:
@@ -133,7 +136,9 @@ class Relay:
 
     def turn(self) -> None:
         """Works off whatever came, wherever."""
-        if not self.over.done():
+        if self.over.done():
+            return
+        try:
             self.tick()
             for end in self._ends:
                 self._take(end)
@@ -143,6 +148,8 @@ class Relay:
                 self._show(end)
             self._send()
             self._look_ahead(*self._ends)
+        except Exception as error:
+            self._break(error)
 
     def received(self, end: End, data: bytes) -> None:
         """The same for what came from one side, with fewer questions: this is the way of every frame."""
@@ -151,12 +158,20 @@ class Relay:
         if not self._is_open:
             end.pending += data
             return self.turn()
-        self.tick()
-        if end.pending or lib.wsproxy_pull_input(self._pointer, end.number, data, len(data)) != _abi.WSPROXY_OK:
-            end.pending += data
-        self._show(end)
-        self._send()
-        self._look_ahead(end)
+        try:
+            self.tick()
+            if end.pending or lib.wsproxy_pull_input(self._pointer, end.number, data, len(data)) != _abi.WSPROXY_OK:
+                end.pending += data
+            self._show(end)
+            self._send()
+            self._look_ahead(end)
+        except Exception as error:
+            self._break(error)
+
+    def _break(self, error: Exception) -> None:
+        """A bug, of this module or of a transport: it comes out of `execute`, and leaves no session hanging."""
+        if not self.over.done():
+            self.over.set_exception(error)
 
     def ended(self, end: End, how: str) -> None:
         """The stream of a side is over."""
