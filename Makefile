@@ -1,6 +1,7 @@
 # Everything that is done with a checkout. `make help` lists it.
 #
-# Rules: cargo decides what is up to date; CARGO_TARGET_DIR is honoured; the C host is always target/c/proxy.
+# Rules: cargo decides what is up to date; CARGO_TARGET_DIR is honoured; the C hosts are always target/c/proxy and
+# target/c/proxy-epoll.
 
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
@@ -36,7 +37,7 @@ Libs.private: $(PRIVATE_LIBS)
 endef
 export PKGCONFIG
 
-.PHONY: all library examples demo test test-python lint header install uninstall clean help
+.PHONY: all library examples demo bench bench-programs profile test test-python lint header install uninstall clean help
 
 all: library ## build the library: shared, static, and for Rust (the default)
 
@@ -47,26 +48,61 @@ library: setup-build
 $(OUT)/libwsproxy.so: $(SOURCES)
 	$(CARGO) build --release --locked --lib
 
-examples: target/c/proxy ## build the C host, target/c/proxy
+examples: target/c/proxy target/c/proxy-epoll ## build the C hosts, target/c/proxy and target/c/proxy-epoll
 
 target/c/$(SONAME): library
 	@mkdir -p target/c
 	@cmp -s $(OUT)/libwsproxy.so $@ || install -m 755 $(OUT)/libwsproxy.so $@
 
-target/c/proxy: bindings/c/proxy.c bindings/c/flags.h include/wsproxy.h Makefile | target/c/$(SONAME)
-	$(CC) $(CFLAGS) -std=c99 -pthread $(WARNINGS) -Iinclude bindings/c/proxy.c -o $@ \
-		$(LDFLAGS) target/c/$(SONAME) '-Wl,-rpath,$$ORIGIN'
+C_HEADERS := $(wildcard bindings/c/*.h) include/wsproxy.h
+EPOLL_SOURCES := bindings/c/proxy_epoll.c $(wildcard bindings/c/epoll_*.c)
+LINK_HOST = $(CC) $(CFLAGS) -std=c99 -pthread $(WARNINGS) -Iinclude $(filter %.c,$^) -o $@ \
+	$(LDFLAGS) target/c/$(SONAME) '-Wl,-rpath,$$ORIGIN'
+
+target/c/proxy: bindings/c/proxy.c $(C_HEADERS) Makefile | target/c/$(SONAME)
+	$(LINK_HOST)
+
+target/c/proxy-epoll: $(EPOLL_SOURCES) $(C_HEADERS) Makefile | target/c/$(SONAME)
+	$(LINK_HOST)
+
+# What the benchmark needs besides, none of it a dependency of the library: its own programs, and the peers.
+BENCH = $(or $(CARGO_TARGET_DIR),target)/bench
+BENCH_CRATES = benches/rig benches/peers/message_proxy
+each-bench-crate = $(foreach crate,$(BENCH_CRATES),$(CARGO) $(1) --manifest-path $(crate)/Cargo.toml $(2) &&) true
+PUMPS = target/c/pump-threads target/c/pump-epoll
+WEBSOCKETS = $(BENCH)/websockets
+
+$(PUMPS): target/c/pump-%: benches/peers/pump_%.c benches/peers/pump.h Makefile
+	@mkdir -p target/c
+	$(CC) $(CFLAGS) -std=gnu11 -pthread $(WARNINGS) $< -o $@ $(LDFLAGS)
+
+$(WEBSOCKETS)/installed: benches/peers/requirements.txt
+	@rm -rf $(WEBSOCKETS)
+	python3 -m venv $(WEBSOCKETS)
+	$(WEBSOCKETS)/bin/python3 -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+bench-programs: setup-bench examples $(PUMPS) $(WEBSOCKETS)/installed
+	$(call each-bench-crate,build --quiet --release --locked,--target-dir $(BENCH))
+
+bench: bench-programs ## measure every host beside its peers (benches/README.md); ARGS="--rows a,b --peers pump,pass"
+	$(BENCH)/release/bench $(ARGS)
+
+profile: setup-profile bench-programs ## where a host's time goes; ARGS="--rows c --peers pass-serial"
+	$(BENCH)/release/bench --profile --repeat 1 --seconds 3 $(ARGS)
 
 demo: examples ## show frames as they cross the C host
 	$(CARGO) run --quiet --locked --example demo
 
-test: setup-test ## run every test: Rust, C, valgrind, Python, HAProxy, a browser, installation, demo
-	@echo "== building the C host"
+test: setup-test ## run every test: Rust, C, valgrind, Python, nginx, HAProxy, a browser, installation, demo
+	@echo "== building the C hosts"
 	@$(MAKE) --no-print-directory examples
 	@echo "== the demo"
 	@$(MAKE) --no-print-directory demo
 	@echo "== the tests"
 	$(CARGO) test --locked --no-fail-fast
+	@echo "== the tests of the benchmark's own programs"
+	$(CARGO) test --locked --manifest-path benches/rig/Cargo.toml --target-dir $(BENCH)
 	@$(MAKE) --no-print-directory test-python
 
 test-python: library ## run the tests of the Python binding alone; WSPROXY_PYTHON=python3
@@ -74,10 +110,13 @@ test-python: library ## run the tests of the Python binding alone; WSPROXY_PYTHO
 	@tests/python.sh
 
 # Advisories are not looked up here: their database is no package of a registry, and a test must not need more than that.
-lint: setup-build ## formatting, clippy and the documentation, warnings as errors
+lint: setup-lint ## formatting, clippy, the documentation and luacheck, warnings as errors
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(call each-bench-crate,fmt,--check)
+	$(call each-bench-crate,clippy --locked,--all-targets --target-dir $(BENCH) -- -D warnings)
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
+	cd bindings/lua && luacheck --quiet --no-color .
 
 header: ## write include/wsproxy.h from src/ffi
 	WSPROXY_UPDATE=1 $(CARGO) test --locked --test header
@@ -102,9 +141,6 @@ clean: ## delete everything that was built
 help: ## list these
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 
-.PHONY: setup-build setup-test
-setup-build:
-	@tests/setup.sh build
-
-setup-test:
-	@tests/setup.sh test
+.PHONY: setup-build setup-lint setup-test setup-bench setup-profile
+setup-build setup-lint setup-test setup-bench setup-profile: setup-%:
+	@tests/setup.sh $*

@@ -518,6 +518,36 @@ typedef struct wsproxy_bytes {
 } wsproxy_bytes;
 
 /**
+ * What `wsproxy_pull_turn` tells. May grow at its end.
+ */
+typedef struct wsproxy_turn {
+    /**
+     * What is to be written to the other side; it counts as written.
+     */
+    const void *data;
+    /**
+     * How many bytes that is.
+     */
+    size_t len;
+    /**
+     * 1 if there is more to be done once that is written: ask for frames and for output again.
+     */
+    int32_t more;
+    /**
+     * `wsproxy_pull_wants_input` of the side.
+     */
+    int32_t wants_input;
+    /**
+     * 1 if output waits for the side itself.
+     */
+    int32_t back;
+    /**
+     * 1 once a close frame has passed anywhere.
+     */
+    int32_t closing;
+} wsproxy_turn;
+
+/**
  * Called for each client of a server that gets a session, before its request is read, on the client's own thread:
  * returns WSPROXY_ACCEPT. Anything else is a failed hook: the client is answered 500, and the session ends with
  * WSPROXY_ERR_HOOK. Here is the place for `wsproxy_set_userdata`.
@@ -719,6 +749,18 @@ int wsproxy_config_set_close_timeout(struct wsproxy_config *config, int64_t ms);
 int wsproxy_config_set_keepalive_interval(struct wsproxy_config *config, int64_t ms);
 
 /**
+ * How many bytes of frames given to `wsproxy_send` may wait for one side, at least 1, each frame with 64 besides its
+ * payload; a single frame of any size may always wait. Default: 1 MiB.
+ */
+int wsproxy_config_set_send_queue(struct wsproxy_config *config, uint64_t bytes);
+
+/**
+ * The stack of each thread that the library starts, in bytes, at least 65536. Hooks run on it under WSPROXY_SERIAL
+ * and WSPROXY_CONCURRENT, and all hooks of a server. Default: 262144.
+ */
+int wsproxy_config_set_thread_stack_size(struct wsproxy_config *config, uint64_t bytes);
+
+/**
  * Whether the client's end-to-end headers (cookies, authorization, origin ...) go upstream: 1 or 0. Default: 1. Its
  * target and subprotocols do either way.
  */
@@ -766,18 +808,6 @@ int wsproxy_config_set_http_proxy(struct wsproxy_config *config, const char *url
  * origin is allowed.
  */
 int wsproxy_config_add_origin(struct wsproxy_config *config, const char *origin);
-
-/**
- * How many bytes of frames given to `wsproxy_send` may wait for one side, at least 1, each frame with 64 besides its
- * payload; a single frame of any size may always wait. Default: 1 MiB.
- */
-int wsproxy_config_set_send_queue(struct wsproxy_config *config, uint64_t bytes);
-
-/**
- * The stack of each thread that the library starts, in bytes, at least 65536. Hooks run on it under WSPROXY_SERIAL
- * and WSPROXY_CONCURRENT, and all hooks of a server. Default: 262144.
- */
-int wsproxy_config_set_thread_stack_size(struct wsproxy_config *config, uint64_t bytes);
 
 /**
  * Whether the certificate of a `wss://` upstream, and the name in it, are verified: 1 or 0. Default: 1. With 0
@@ -1225,8 +1255,8 @@ int wsproxy_stats(const struct wsproxy *p, int side, struct wsproxy_side_stats *
  *
  * The client's request is what `wsproxy_set_client_head` was given before, and what `wsproxy_pull_input` brings. The
  * host dials the upstream (`wsproxy_pull_upstream_host`) as soon as there is output for it (`wsproxy_pull_output`),
- * does TLS itself, and says what comes of it: bytes, or `wsproxy_pull_input_ended`. `wsproxy_pull_is_open` tells how far the handshakes are. A client
- * that is refused gets its answer as output.
+ * does TLS itself, and says what comes of it: bytes, or `wsproxy_pull_input_ended`. `wsproxy_pull_is_open` tells how
+ * far the handshakes are. A client that is refused gets its answer as output.
  *
  * All functions `wsproxy_pull_*` are called by one thread at a time, with the time told before (`wsproxy_pull_tick`).
  * None of them blocks or calls a hook. `url` is borrowed for the call.
@@ -1234,8 +1264,7 @@ int wsproxy_stats(const struct wsproxy *p, int side, struct wsproxy_side_stats *
  * Returns WSPROXY_OK; WSPROXY_ERR_ARGUMENT (NULL, a URL that is none); WSPROXY_ERR_STATE (begun before, connected by
  * `wsproxy_connect` or one of its halves, or a handshake hook is set). After a failure nothing was changed.
  */
-int wsproxy_pull_connect(struct wsproxy *p,
-                         const char *url);
+int wsproxy_pull_connect(struct wsproxy *p, const char *url);
 
 /**
  * The upstream's half of `wsproxy_pull_connect`. The halves may begin in either order. If the host has given the
@@ -1258,8 +1287,8 @@ int wsproxy_pull_connect_upstream(struct wsproxy *p, const char *url);
 int wsproxy_pull_connect_client(struct wsproxy *p);
 
 /**
- * The host of the upstream that was named last, which is to be dialled: a name, an address (IPv6 without brackets), or of
- * a Unix socket its path, which begins with "/". NULL if none was named yet.
+ * The host of the upstream that was named last, which is to be dialled: a name, an address (IPv6 without brackets), or
+ * of a Unix socket its path, which begins with "/". NULL if none was named yet.
  *
  * It belongs to the session and is good until another upstream is named or `wsproxy_free`.
  */
@@ -1276,8 +1305,8 @@ int wsproxy_pull_upstream_port(const struct wsproxy *p);
 int wsproxy_pull_upstream_is_secure(const struct wsproxy *p);
 
 /**
- * Sets a header of this session's next request to an upstream, in place of any of the same name from the client or from
- * the configuration. Before the verb that names the upstream.
+ * Sets a header of this session's next request to an upstream, in place of any of the same name from the client or
+ * from the configuration. Before the verb that names the upstream.
  *
  * Strings are copied. CR, LF and other bytes that cannot stand in a header, and names that are the handshake's own,
  * are refused. Returns WSPROXY_OK, WSPROXY_ERR_ARGUMENT, or WSPROXY_ERR_STATE once both handshakes are over or the
@@ -1297,18 +1326,17 @@ int wsproxy_pull_add_header(struct wsproxy *p, const char *name, const char *val
 int wsproxy_pull_remove_header(struct wsproxy *p, const char *name);
 
 /**
- * Offers a subprotocol with the next request, in place of those of the client and of the configuration. The client is told of
- * the upstream's choice only if it has offered that itself (RFC 6455 section 4.2.2). Else as `wsproxy_pull_set_header`.
- */
-int wsproxy_pull_add_subprotocol(struct wsproxy *p,
-                                 const char *name);
-
-/**
- * Asks with this Sec-WebSocket-Key, 16 bytes in base64, the next time; by default each request has a random one. Else as
+ * Offers a subprotocol with the next request, in place of those of the client and of the configuration. The client is
+ * told of the upstream's choice only if it has offered that itself (RFC 6455 section 4.2.2). Else as
  * `wsproxy_pull_set_header`.
  */
-int wsproxy_pull_set_key(struct wsproxy *p,
-                         const char *key);
+int wsproxy_pull_add_subprotocol(struct wsproxy *p, const char *name);
+
+/**
+ * Asks with this Sec-WebSocket-Key, 16 bytes in base64, the next time; by default each request has a random one. Else
+ * as `wsproxy_pull_set_header`.
+ */
+int wsproxy_pull_set_key(struct wsproxy *p, const char *key);
 
 /**
  * Tells the client's IP address, and by 1 or 0 whether it came over TLS, for `wsproxy_config_set_forwarded`. Else as
@@ -1377,6 +1405,74 @@ int wsproxy_pull_input(struct wsproxy *p, int side, const void *data, size_t len
  * session that is none of an event loop's.
  */
 int wsproxy_pull_input_ended(struct wsproxy *p, int side, const char *how, size_t len);
+
+/**
+ * What is to be written to `side` now, in order: fills at most `count` parts at `out`, and returns how many; 0 if
+ * nothing waits. Three parts are always enough. What of it was written is told by `wsproxy_pull_wrote`.
+ *
+ * The bytes belong to the session, and are good until the next call with it. That next call is
+ * `wsproxy_pull_wrote`, if any of them were written or copied: other calls may put more before what is left.
+ * Returns WSPROXY_ERR_ARGUMENT for NULL and another side.
+ */
+int wsproxy_pull_output(const struct wsproxy *p, int side, struct wsproxy_bytes *out, size_t count);
+
+/**
+ * `count` bytes of the output for `side` were written, or taken over by something that will write them.
+ *
+ * Returns WSPROXY_OK; WSPROXY_ERR_ARGUMENT (NULL, another side, more than waits); WSPROXY_ERR_STATE for a session that
+ * is none of an event loop's. After a failure nothing was changed.
+ */
+int wsproxy_pull_wrote(struct wsproxy *p, int side, size_t count);
+
+/**
+ * The connection of `side` takes no more bytes: what waits for it is forgotten. What it has sent is still to be read to
+ * its end.
+ *
+ * Returns WSPROXY_OK, WSPROXY_ERR_ARGUMENT, or WSPROXY_ERR_STATE for a session that is none of an event loop's.
+ */
+int wsproxy_pull_output_failed(struct wsproxy *p, int side);
+
+/**
+ * Whether our half of the connection of `side` is to be closed now, so that it sees the end of the stream while it is
+ * still read: 1 or 0; 0 also for NULL and another side.
+ */
+int wsproxy_pull_wants_fin(const struct wsproxy *p, int side);
+
+/**
+ * Whether the closing handshake with `side` is over, so that only the end of its stream can still be waited for, which
+ * the close timeout bounds: 1 or 0; 0 also for NULL and another side.
+ */
+int wsproxy_pull_is_closed(const struct wsproxy *p, int side);
+
+/**
+ * Tells the time, in milliseconds since any moment that does not change; once in each turn of the host's loop, before
+ * its other calls. Does what is due, and what `wsproxy_stop`, `wsproxy_drain`, `wsproxy_abort` and `wsproxy_send` have
+ * asked for, on whatever thread: whoever calls those on another one wakes the loop himself. Output may wait afterwards.
+ * The first call comes before the handshakes begin, whose deadlines count from it.
+ *
+ * Returns WSPROXY_OK; WSPROXY_ERR_ARGUMENT (NULL, a negative time); WSPROXY_ERR_STATE for a session that was connected
+ * by `wsproxy_connect` or one of its halves.
+ */
+int wsproxy_pull_tick(struct wsproxy *p, int64_t now_ms);
+
+/**
+ * The time at which `wsproxy_pull_tick` is to be called at the latest; -1 if there is none, and for NULL. It changes
+ * with every other call.
+ */
+int64_t wsproxy_pull_deadline(const struct wsproxy *p);
+
+/**
+ * Whether the session is over: 1 or 0. Then the host writes what still waits as far as it goes at once, closes both
+ * connections, and frees the session. 1 also for NULL and for a session that is none of an event loop's.
+ */
+int wsproxy_pull_is_over(const struct wsproxy *p);
+
+/**
+ * How the session went, once it is over: what `wsproxy_connect` or `wsproxy_execute` would have returned;
+ * `wsproxy_error` has the words. WSPROXY_ERR_ARGUMENT for NULL; WSPROXY_ERR_STATE for a session that is none of an
+ * event loop's.
+ */
+int wsproxy_pull_result(struct wsproxy *p);
 
 /**
  * The frame from `side` that waits for its verdict, the same one until `wsproxy_pull_verdict`; NULL if none does, and
@@ -1451,72 +1547,25 @@ int wsproxy_pull_end(struct wsproxy *p,
                      size_t upstream_reason_len);
 
 /**
- * What is to be written to `side` now, in order: fills at most `count` parts at `out`, and returns how many; 0 if
- * nothing waits. Three parts are always enough. What of it was written is told by `wsproxy_pull_wrote`.
+ * For a host to which every call is dear (a scripting language): `wsproxy_pull_tick`, `wsproxy_pull_input` and
+ * `wsproxy_pull_frame` in one. NULL also if the bytes were not taken, in whatever state the session is.
+ */
+const struct wsproxy_frame *wsproxy_pull_read(struct wsproxy *p,
+                                              int side,
+                                              const void *data,
+                                              size_t len,
+                                              int64_t now_ms);
+
+/**
+ * For the same: what is to be done when the frames that came from `side` have their verdicts. Takes what waits for the
+ * other side out of the session, as written (`wsproxy_pull_output`, `wsproxy_pull_wrote`), for a host that copies it
+ * and writes it before it reads on; and says how the session stands.
  *
- * The bytes belong to the session, and are good until the next call with it. That next call is
- * `wsproxy_pull_wrote`, if any of them were written or copied: other calls may put more before what is left.
- * Returns WSPROXY_ERR_ARGUMENT for NULL and another side.
+ * `out` is filled, up to `out_size`, which is `sizeof *out`; what of it points into the session is good until the next
+ * call with it. Returns WSPROXY_OK; WSPROXY_ERR_ARGUMENT for NULL, another side and size 0; WSPROXY_ERR_STATE for a
+ * session that is none of an event loop's. Then nothing was written or taken.
  */
-int wsproxy_pull_output(const struct wsproxy *p, int side, struct wsproxy_bytes *out, size_t count);
-
-/**
- * `count` bytes of the output for `side` were written, or taken over by something that will write them.
- *
- * Returns WSPROXY_OK; WSPROXY_ERR_ARGUMENT (NULL, another side, more than waits); WSPROXY_ERR_STATE for a session that
- * is none of an event loop's. After a failure nothing was changed.
- */
-int wsproxy_pull_wrote(struct wsproxy *p, int side, size_t count);
-
-/**
- * The connection of `side` takes no more bytes: what waits for it is forgotten. What it has sent is still to be read to
- * its end.
- *
- * Returns WSPROXY_OK, WSPROXY_ERR_ARGUMENT, or WSPROXY_ERR_STATE for a session that is none of an event loop's.
- */
-int wsproxy_pull_output_failed(struct wsproxy *p, int side);
-
-/**
- * Whether our half of the connection of `side` is to be closed now, so that it sees the end of the stream while it is
- * still read: 1 or 0; 0 also for NULL and another side.
- */
-int wsproxy_pull_wants_fin(const struct wsproxy *p, int side);
-
-/**
- * Whether the closing handshake with `side` is over, so that only the end of its stream can still be waited for, which
- * the close timeout bounds: 1 or 0; 0 also for NULL and another side.
- */
-int wsproxy_pull_is_closed(const struct wsproxy *p, int side);
-
-/**
- * Tells the time, in milliseconds since any moment that does not change; once in each turn of the host's loop, before
- * its other calls. Does what is due, and what `wsproxy_stop`, `wsproxy_drain`, `wsproxy_abort` and `wsproxy_send` have
- * asked for, on whatever thread: whoever calls those on another one wakes the loop himself. Output may wait afterwards.
- * The first call comes before the handshakes begin, whose deadlines count from it.
- *
- * Returns WSPROXY_OK; WSPROXY_ERR_ARGUMENT (NULL, a negative time); WSPROXY_ERR_STATE for a session that was connected
- * by `wsproxy_connect` or one of its halves.
- */
-int wsproxy_pull_tick(struct wsproxy *p, int64_t now_ms);
-
-/**
- * The time at which `wsproxy_pull_tick` is to be called at the latest; -1 if there is none, and for NULL. It changes
- * with every other call.
- */
-int64_t wsproxy_pull_deadline(const struct wsproxy *p);
-
-/**
- * Whether the session is over: 1 or 0. Then the host writes what still waits as far as it goes at once, closes both
- * connections, and frees the session. 1 also for NULL and for a session that is none of an event loop's.
- */
-int wsproxy_pull_is_over(const struct wsproxy *p);
-
-/**
- * How the session went, once it is over: what `wsproxy_connect` or `wsproxy_execute` would have returned;
- * `wsproxy_error` has the words. WSPROXY_ERR_ARGUMENT for NULL; WSPROXY_ERR_STATE for a session that is none of an
- * event loop's.
- */
-int wsproxy_pull_result(struct wsproxy *p);
+int wsproxy_pull_turn(struct wsproxy *p, int side, struct wsproxy_turn *out, size_t out_size);
 
 /**
  * A new server, whose sessions have the settings that `config` has now; NULL means the defaults. It listens nowhere

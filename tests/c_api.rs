@@ -79,6 +79,16 @@ fn servers_in_c_serve_count_drain_and_are_freed() {
 }
 
 #[test]
+fn what_an_event_loop_in_c_must_not_do_is_an_error() {
+    program("pull_arguments");
+}
+
+#[test]
+fn event_loops_in_c_drive_sessions_by_pull() {
+    program("pull_sessions");
+}
+
+#[test]
 fn certificates_in_c_are_taken_or_refused_with_words() {
     let folder = out().join("certificates");
     std::fs::create_dir_all(&folder).unwrap();

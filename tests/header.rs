@@ -6,11 +6,12 @@
 use std::path::Path;
 
 /// In the order that the header has.
-const SOURCES: [&str; 14] = [
+const SOURCES: [&str; 17] = [
     "constants",
     "library",
     "log",
     "config",
+    "config_handshake",
     "config_tls",
     "session",
     "refusal",
@@ -19,6 +20,8 @@ const SOURCES: [&str; 14] = [
     "stats",
     "pull_opening",
     "pull",
+    "pull_frame",
+    "pull_turn",
     "serving",
     "server",
 ];

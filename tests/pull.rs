@@ -473,6 +473,47 @@ fn the_host_ends_a_session_with_a_close_of_its_own_for_each_side() {
 }
 
 #[test]
+fn output_that_is_taken_is_what_would_have_been_written() {
+    let run = |takes: bool| {
+        let mut session = Session::open(Config::new());
+        for n in 0..50u8 {
+            session
+                .pull
+                .input(Side::Upstream, &frame(Side::Upstream, 0x82, &[n; 3]).repeat(3))
+                .unwrap();
+            let mut changed = n % 3;
+            while session.pull.poll(Side::Upstream) {
+                if changed == 1 {
+                    session.pull.frame(Side::Upstream).unwrap().set_payload(&[n; 500]).unwrap();
+                }
+                changed = changed.saturating_sub(1);
+                session.pull.resolve(Side::Upstream, Verdict::Forward);
+            }
+            if n % 7 == 0 {
+                session.proxy.send(Side::Client, Kind::Ping, &[n]).unwrap();
+                session.pull.tick(1000);
+            }
+            if takes {
+                while session.pull.has_more(Side::Client) {
+                    session.pull.take_output(Side::Client);
+                    let taken = session.pull.taken(Side::Client).to_vec();
+                    session.client.extend(taken);
+                }
+            } else {
+                session.settle();
+            }
+        }
+        session.proxy.stop(1000, "").unwrap();
+        session.pull.tick(1000);
+        session.pull.take_output(Side::Client);
+        session.client.extend(session.pull.taken(Side::Client));
+        session.client
+    };
+    assert_eq!(run(true), run(false));
+    assert!(run(true).len() > 8000);
+}
+
+#[test]
 fn one_session_is_driven_by_one_face() {
     let proxy = Proxy::new(Arc::new(Config::new())).unwrap();
     let _pull = proxy.pull().unwrap();
@@ -509,4 +550,73 @@ fn a_side_over_a_limit_is_told_why_where_the_host_wants_that() {
         let error = session.pull.result().unwrap_err();
         assert_eq!(error.to_string(), "client: frame size 11 exceeds the limit of 10");
     }
+}
+
+/// A host that sleeps until the deadline tells the time no earlier: what its last calls began has to be in it.
+#[test]
+fn a_deadline_that_a_call_has_brought_nearer_is_told_without_another_tick() {
+    let mut session = Session::open(Config::new());
+    assert_eq!(session.pull.deadline(), Some(121_000));
+    session.pull.input(Side::Client, &frame(Side::Client, 0x82, &[1; 10])).unwrap();
+    session.pull.pass(Side::Client);
+    assert_eq!(session.pull.deadline(), Some(31_000), "the upstream takes nothing");
+    session.take(Side::Upstream);
+    assert_eq!(session.pull.deadline(), Some(121_000), "it has taken all");
+
+    session.give(Side::Client, &frame(Side::Client, 0x88, b"\x03\xe8"));
+    assert_eq!(session.pull.deadline(), Some(11_000), "the upstream has not answered the close");
+    session.pull.tick(11_000);
+    assert!(session.pull.is_over());
+    assert_eq!(session.pull.result().unwrap_err().kind(), ErrorKind::Timeout);
+}
+
+#[test]
+fn a_side_that_takes_little_by_little_is_not_given_up() {
+    let mut session = Session::open(Config::new());
+    session.pull.input(Side::Client, &frame(Side::Client, 0x82, &[1; 10])).unwrap();
+    session.pull.pass(Side::Client);
+    for n in 0..9 {
+        session.pull.tick(1000 + 20_000 * n);
+        session.pull.wrote(Side::Upstream, 1);
+        assert_eq!(session.pull.deadline(), Some(31_000 + 20_000 * n));
+        assert!(!session.pull.is_over());
+    }
+    session.take(Side::Upstream);
+    assert_eq!(session.pull.result(), Ok(()));
+}
+
+#[test]
+fn frames_that_came_with_the_upstreams_answer_go_behind_the_clients() {
+    for part in [1, 20, usize::MAX] {
+        let mut session = Session::new(Config::new());
+        session.pull.connect("ws://u").unwrap();
+        session.give(Side::Client, REQUEST.as_bytes());
+        let early = frame(Side::Upstream, 0x82, b"early");
+        let bye = frame(Side::Upstream, 0x88, b"\x03\xe8");
+        session.pull.input(Side::Upstream, &[answer(""), early, bye].concat()).unwrap();
+        session.pull.pass(Side::Upstream);
+        while session.pull.has_output(Side::Client) {
+            let waits = session.pull.output(Side::Client).concat();
+            let count = waits.len().min(part);
+            session.client.extend_from_slice(&waits[..count]);
+            session.pull.wrote(Side::Client, count);
+        }
+        assert!(session.client.starts_with(b"HTTP/1.1 101 "), "in parts of {part}");
+        let end = session.client.windows(4).position(|w| w == b"\r\n\r\n").unwrap() + 4;
+        session.client.drain(..end);
+        let expected = [(0x82, b"early".to_vec()), close(1000)];
+        assert_eq!(session.frames(Side::Client), expected, "in parts of {part}");
+    }
+}
+
+#[test]
+fn an_ipv4_client_of_an_ipv6_socket_is_told_as_ipv4() {
+    let mut config = Config::new();
+    config.forwarded(true);
+    let mut session = Session::new(config);
+    session.pull.set_peer("::ffff:192.0.2.7", false).unwrap();
+    session.pull.connect("ws://u").unwrap();
+    session.give(Side::Client, REQUEST.as_bytes());
+    let request = String::from_utf8(session.upstream.clone()).unwrap();
+    assert!(request.contains("X-Forwarded-For: 192.0.2.7\r\n"), "{request}");
 }

@@ -49,7 +49,13 @@ fn every_name_of_the_c_api_in_the_readme_is_in_the_header() {
     let header = std::fs::read_to_string(root().join("include/wsproxy.h")).unwrap();
     let (readme, known) = (readme(), words(&header));
     let named = words(&readme).into_iter().filter(|word| {
-        let setting_of_tests = ["WSPROXY_SEED", "WSPROXY_CASE", "WSPROXY_CASES", "WSPROXY_UPDATE"];
+        let setting_of_tests = [
+            "WSPROXY_SEED",
+            "WSPROXY_CASE",
+            "WSPROXY_CASES",
+            "WSPROXY_UPDATE",
+            "WSPROXY_TEST_LUA_PATH",
+        ];
         word.to_lowercase().starts_with("wsproxy_") && !setting_of_tests.contains(word)
     });
     let is_known = |word: &str| match word.ends_with('_') {

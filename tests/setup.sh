@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs what this machine lacks for building (`setup.sh build`) or for testing (`setup.sh test`) libwsproxy.
+# Installs what this machine lacks for building (`setup.sh build`), linting (`lint`), testing (`test`), measuring (`bench`)
+# or profiling (`profile`) libwsproxy.
 #
 # Rules. Asks nothing, touches nothing and needs no network when nothing is missing. Installs through apt, as root or
 # through a sudo that needs no password; where it may not, it says what to install and stops with status 1.
@@ -7,9 +8,9 @@ set -eu
 
 kind=${1:-test}
 case $kind in
-build | test) ;;
+build | lint | test | bench | profile) ;;
 *)
-    echo "usage: $0 [build|test]" >&2
+    echo "usage: $0 [build|lint|test|bench|profile]" >&2
     exit 2
     ;;
 esac
@@ -43,6 +44,9 @@ missing() {
     # TLS: the system's OpenSSL, and what finds it.
     has pkg-config || packages="$packages pkg-config"
     pkg-config --exists openssl 2>/dev/null || packages="$packages libssl-dev"
+    if [ "$kind" = lint ]; then
+        has luacheck || packages="$packages lua-check"
+    fi
     if [ "$kind" = test ]; then
         compiles c++ c++ || packages="$packages g++"
         has openssl || packages="$packages openssl"
@@ -54,10 +58,29 @@ missing() {
         has script || packages="$packages bsdutils"
         { has haproxy || [ -x /usr/sbin/haproxy ]; } || packages="$packages haproxy"
         has_browser || packages="$packages chromium"
+        # OpenResty's module in nginx, and WebSocket peers in Lua that are not ours.
+        { has nginx || [ -x /usr/sbin/nginx ]; } || packages="$packages nginx"
+        [ -e /usr/share/lua/5.1/resty/core.lua ] || packages="$packages lua-resty-core"
+        [ -e /usr/share/lua/5.1/nginx/websocket/client.lua ] || packages="$packages lua-nginx-websocket"
+        # Not the package luajit: it and the library that nginx's module needs push each other out.
+        { has luajit && [ -e /usr/lib/nginx/modules/ngx_http_lua_module.so ]; } ||
+            packages="$packages libnginx-mod-http-lua luajit2"
         # For the browser's database of authorities.
         has certutil || packages="$packages libnss3-tools"
         # The interpreter that the tests use may be another than the system's; it needs venv and pip in any case.
         python3 -c 'import venv, ensurepip' >/dev/null 2>&1 || packages="$packages python3 python3-venv"
+    fi
+    if [ "$kind" = bench ] || [ "$kind" = profile ]; then
+        has openssl || packages="$packages openssl"
+        { has setpriv && has taskset; } || packages="$packages util-linux"
+        [ -x /usr/sbin/nginx ] || packages="$packages nginx"
+        [ -e /usr/lib/nginx/modules/ngx_http_lua_module.so ] || packages="$packages libnginx-mod-http-lua"
+        [ -x /usr/sbin/haproxy ] || packages="$packages haproxy"
+        python3 -c 'import venv, ensurepip' >/dev/null 2>&1 || packages="$packages python3 python3-venv"
+    fi
+    if [ "$kind" = profile ]; then
+        # On Ubuntu it is linux-tools-generic.
+        has perf || packages="$packages linux-perf"
     fi
     echo "$packages"
 }
@@ -82,11 +105,11 @@ install_packages() {
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $1
 }
 
-# A library of the tests asks for a newer Rust than the crate itself does.
+# Libraries of the tests and of the benchmark ask for a newer Rust than the crate itself does.
 check_rust() {
     case $kind in
-    build) oldest=85 ;;
-    test) oldest=88 ;;
+    build | lint) oldest=85 ;;
+    *) oldest=88 ;;
     esac
     cargo=${CARGO:-cargo}
     if ! has "$cargo"; then

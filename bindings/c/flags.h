@@ -1,8 +1,12 @@
 /*
- * flags.h - the command line of proxy.c, which alone includes this.
+ * flags.h - the command line of the hosts: proxy.c and proxy_epoll.c.
  *
- * Rule: a wrong flag is told on stderr and changes nothing; what a value may be is the library's to say.
+ * Rule: a wrong flag is told on stderr and changes nothing; what a value may be is the library's to say. A flag that
+ * only a host with the library's own server can do something with is refused by the other.
  */
+#ifndef FLAGS_H
+#define FLAGS_H
+
 #include <ctype.h>
 #include <errno.h>
 #include <stdint.h>
@@ -12,10 +16,19 @@
 
 #include <wsproxy.h>
 
-enum hook { HOOK_NONE, HOOK_PASS, HOOK_UPPER };
+#include "hook.h"
+
+enum { DRAIN_TIMEOUT_MS = 20000 }; /* the default: more than any closing handshake may take */
+
+/* Whose command line it is. */
+struct program {
+    const char *name, *usage;
+    int is_event_loop; /* it has sockets and one thread of its own, and no TLS */
+};
 
 struct options {
-    const char *listen, *upstream; /* proxy.c hands them to the server */
+    const struct program *program;
+    const char *listen, *upstream;
     const char *tls_cert, *tls_key;
     uint64_t max_connections; /* 0: any number */
     int64_t drain_timeout_ms;
@@ -23,14 +36,6 @@ struct options {
     int print, help;
     wsproxy_config *config; /* has all the rest */
 };
-
-static const char usage[] =
-    "usage: proxy --listen HOST:PORT|unix:PATH --upstream URL\n"
-    "             [--hook none|pass|upper] [--threads serial|concurrent|caller] [--aggregate]\n"
-    "             [--tls-cert FILE --tls-key FILE] [--tls-ca FILE]... [--origin ORIGIN]...\n"
-    "             [--max-connections N] [--drain-timeout MS] [--idle-timeout MS]\n"
-    "             [--max-frame-size N] [--max-message-size N] [--max-fragments N] [--print] [--help]\n"
-    "bindings/c/README.md tells what each is.\n";
 
 /* Reads a decimal number; returns 0 if it is none. */
 static int parse_number(const char *text, uint64_t *number)
@@ -120,25 +125,37 @@ static int parse_valued(struct options *options, const char *flag, const char *v
 }
 
 /* Tells what is wrong with a flag, in the library's words where it has some. */
-static int complain(const char *what, const char *flag, const char *value, const char *words)
+static int complain(const struct program *program, const char *what, const char *flag, const char *value,
+                    const char *words)
 {
-    fprintf(stderr, "proxy: %s %s%s%s%s%s\n%s", what, flag, *value ? " " : "", value, *words ? ": " : "", words, usage);
+    fprintf(stderr, "%s: %s %s%s%s%s%s\n%s", program->name, what, flag, *value ? " " : "", value, *words ? ": " : "",
+            words, program->usage);
     return 0;
+}
+
+/* Why a host with an event loop has no use for a flag; NULL if it has. */
+static const char *why_not_here(const char *flag)
+{
+    if (strcmp(flag, "--threads") == 0)
+        return "one thread serves all sessions here; target/c/proxy has threads";
+    if (strncmp(flag, "--tls-", 6) == 0)
+        return "this host has no TLS library; target/c/proxy speaks TLS";
+    return NULL;
 }
 
 /* What is needed is there, and what belongs together comes together. */
 static int check_flags(const struct options *options)
 {
     if (options->listen == NULL)
-        return complain("missing flag", "--listen", "", "");
+        return complain(options->program, "missing flag", "--listen", "", "");
     if (options->upstream == NULL)
-        return complain("missing flag", "--upstream", "", "");
+        return complain(options->program, "missing flag", "--upstream", "", "");
     if (options->tls_cert == NULL && options->tls_key == NULL)
         return 1;
     if (options->tls_cert == NULL || options->tls_key == NULL)
-        return complain("missing flag", options->tls_cert == NULL ? "--tls-cert" : "--tls-key", "", "");
+        return complain(options->program, "missing flag", options->tls_cert == NULL ? "--tls-cert" : "--tls-key", "", "");
     if (wsproxy_config_set_client_certificate_file(options->config, options->tls_cert, options->tls_key) != WSPROXY_OK)
-        return complain("bad value:", "--tls-cert", options->tls_cert, wsproxy_config_error(options->config));
+        return complain(options->program, "bad value:", "--tls-cert", options->tls_cert, wsproxy_config_error(options->config));
     return 1;
 }
 
@@ -154,14 +171,42 @@ static int parse_flags(struct options *options, int count, char **flags)
             options->print = 1;
         } else if (strcmp(flag, "--aggregate") == 0) {
             wsproxy_config_set_aggregate(options->config, WSPROXY_BOTH, 1);
+        } else if (options->program->is_event_loop && why_not_here(flag) != NULL) {
+            return complain(options->program, "no use for", flag, "", why_not_here(flag));
         } else {
             int parsed = parse_valued(options, flag, value);
             if (parsed < 0)
-                return complain("unknown flag", flag, "", "");
+                return complain(options->program, "unknown flag", flag, "", "");
             if (parsed == 0)
-                return complain("bad value:", flag, value, wsproxy_config_error(options->config));
+                return complain(options->program, "bad value:", flag, value, wsproxy_config_error(options->config));
             i++;
         }
     }
     return check_flags(options);
 }
+
+/* The whole of main: reads the command line, and runs the host with what it says. Returns the status to end with. */
+static int run_with_flags(const struct program *program, int count, char **flags,
+                          int (*run)(struct options *options))
+{
+    if (wsproxy_check_abi(WSPROXY_ABI) != WSPROXY_OK) {
+        fprintf(stderr, "%s: libwsproxy %s has another ABI than the header\n", program->name, wsproxy_version());
+        return 1;
+    }
+    struct options options;
+    memset(&options, 0, sizeof options);
+    options.program = program;
+    options.drain_timeout_ms = DRAIN_TIMEOUT_MS;
+    options.config = wsproxy_config_new();
+    if (options.config == NULL) {
+        fprintf(stderr, "%s: out of memory\n", program->name);
+        return 1;
+    }
+    int status = 2;
+    if (parse_flags(&options, count, flags))
+        status = options.help ? fputs(program->usage, stdout) == EOF : run(&options);
+    wsproxy_config_free(options.config);
+    return status;
+}
+
+#endif

@@ -6,7 +6,8 @@
  *
  * Rules. The library accepts, and serves each client on a thread of its own; the hooks run there, several at once, so
  * that what they share is locked. What belongs to one session hangs on it (wsproxy_userdata) from the open hook to the
- * end hook. SIGTERM and SIGINT drain the server: their handler does nothing else. The command line is in flags.h.
+ * end hook. SIGTERM and SIGINT drain the server: their handler does nothing else. The command line is in flags.h, what
+ * the hook does with text in hook.h, what is written in lines.h.
  */
 #define _XOPEN_SOURCE 700
 
@@ -15,22 +16,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include <wsproxy.h>
 
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
-
 #include "flags.h"
+#include "hook.h"
+#include "lines.h"
+#include "process.h"
 
-enum {
-    PREVIEW = 32,             /* characters of a payload that --print shows */
-    GOING_AWAY = 1001,        /* the close code of a drain */
-    DRAIN_TIMEOUT_MS = 20000, /* the default: more than any closing handshake may take */
-    CROWD = 64                /* as many sessions at once leave memory that is worth giving back */
-};
+enum { GOING_AWAY = 1001 }; /* the close code of a drain */
+
+static const struct program program = {
+    "proxy",
+    "usage: proxy --listen HOST:PORT|unix:PATH --upstream URL\n"
+    "             [--hook none|pass|upper] [--threads serial|concurrent|caller] [--aggregate]\n"
+    "             [--tls-cert FILE --tls-key FILE] [--tls-ca FILE]... [--origin ORIGIN]...\n"
+    "             [--max-connections N] [--drain-timeout MS] [--idle-timeout MS]\n"
+    "             [--max-frame-size N] [--max-message-size N] [--max-fragments N] [--print] [--help]\n"
+    "bindings/c/README.md tells what each is.\n",
+    0};
 
 /* What there is for each client. */
 struct session {
@@ -49,72 +53,15 @@ static volatile sig_atomic_t draining;
 
 /* ---- the hook ------------------------------------------------------------------------------------------------ */
 
-/* Whether the frame belongs to a text message. Fragments are told by the message that they are in. */
-static int is_text(struct session *session, const wsproxy_frame *frame)
+/* Returns 1 if the frame had letters to change, 0 if not, -1 if that failed. */
+static int change(wsproxy_frame *frame)
 {
-    int *in_text = &session->in_text[frame->from];
-    switch (frame->kind) {
-    case WSPROXY_TEXT:
-        *in_text = !frame->fin;
-        return 1;
-    case WSPROXY_BINARY:
-        *in_text = 0;
-        return 0;
-    case WSPROXY_CONTINUATION: {
-        int text = *in_text;
-        if (frame->fin)
-            *in_text = 0;
-        return text;
-    }
-    default:
-        return 0;
-    }
-}
-
-/* Upper-cases the ASCII letters of a frame. Returns 1 if there were any, 0 if not, -1 if it failed. */
-static int upper_case(wsproxy_frame *frame)
-{
-    int changed = 0;
-    uint8_t *copy = malloc(frame->payload_len + 1); /* never of no bytes */
-    if (copy == NULL)
-        return -1;
-    for (size_t i = 0; i < frame->payload_len; i++) {
-        int byte = frame->payload[i], lower = byte >= 'a' && byte <= 'z';
-        copy[i] = (uint8_t)(lower ? byte - 'a' + 'A' : byte);
-        changed |= lower;
-    }
-    if (changed && wsproxy_frame_set_payload(frame, copy, frame->payload_len) != WSPROXY_OK)
+    uint8_t *copy;
+    int changed = upper_case(frame, &copy);
+    if (changed > 0 && wsproxy_frame_set_payload(frame, copy, frame->payload_len) != WSPROXY_OK)
         changed = -1;
     free(copy);
     return changed;
-}
-
-/* Writes the beginning of a payload as printable text: at most four characters for each of its bytes. */
-static void preview(char *out, const wsproxy_frame *frame)
-{
-    size_t shown = frame->payload_len < PREVIEW ? frame->payload_len : PREVIEW, used = 0;
-    for (size_t i = 0; i < shown; i++) {
-        int c = frame->payload[i];
-        if (c == '"' || c == '\\')
-            out[used++] = '\\';
-        if (c >= ' ' && c <= '~')
-            out[used++] = (char)c;
-        else
-            used += (size_t)sprintf(out + used, "\\x%02x", c);
-    }
-    out[used] = '\0';
-}
-
-static void print_frame(const struct session *session, const wsproxy_frame *frame, const char *action)
-{
-    char text[PREVIEW * 4 + 1], code[16] = "";
-    preview(text, frame);
-    if (frame->kind == WSPROXY_CLOSE && frame->code != WSPROXY_CLOSE_ABSENT)
-        snprintf(code, sizeof code, " %d", (int)frame->code);
-    printf("#%lu %s %-12s %s %8zu bytes %s%s \"%s\"%s\n", session->number,
-           frame->from == WSPROXY_CLIENT ? "client -> upstream" : "client <- upstream",
-           wsproxy_kind_name(frame->kind), frame->fin ? "fin " : "more", frame->payload_len, action, code, text,
-           frame->payload_len > PREVIEW ? "..." : "");
 }
 
 static int on_frame(wsproxy *p, wsproxy_frame *frame, void *userdata)
@@ -122,15 +69,15 @@ static int on_frame(wsproxy *p, wsproxy_frame *frame, void *userdata)
     const struct options *options = userdata;
     struct session *session = wsproxy_userdata(p);
     const char *action = "forwarded";
-    if (options->hook == HOOK_UPPER && is_text(session, frame)) {
-        int changed = upper_case(frame);
+    if (options->hook == HOOK_UPPER && is_text(session->in_text, frame)) {
+        int changed = change(frame);
         if (changed < 0)
             return 0; /* no verdict: the session ends with 1011 */
         if (changed > 0)
             action = "upper-cased";
     }
     if (options->print)
-        print_frame(session, frame, action);
+        print_frame(session->number, frame, action);
     return WSPROXY_FORWARD;
 }
 
@@ -162,40 +109,13 @@ static int leave(void)
     return crowd_gone;
 }
 
-/* glibc keeps what was freed, scattered over an arena per core or more, for good. */
-static void keep_memory_together(void)
-{
-#ifdef __GLIBC__
-    mallopt(M_ARENA_MAX, 1);
-#endif
-}
-
-static void give_memory_back(void)
-{
-#ifdef __GLIBC__
-    malloc_trim(0);
-#endif
-}
-
-/* What a peer did, in the words of wsproxy_error; what the host or the system did is in the log. */
-static int is_worth_a_line(const wsproxy *p, int result)
-{
-    if (result == WSPROXY_OK)
-        return 0;
-    int fault = wsproxy_error_fault(p);
-    if (fault == WSPROXY_FAULT_CLIENT)
-        return result != WSPROXY_ERR_GONE; /* health checks, scans and closed laptops are no failures */
-    return fault == WSPROXY_FAULT_UPSTREAM;
-}
-
 static void on_end(wsproxy *p, int result, void *userdata)
 {
     struct session *session = wsproxy_userdata(p);
     (void)userdata;
     if (session == NULL) /* the open hook had no memory */
         return;
-    if (is_worth_a_line(p, result))
-        fprintf(stderr, "#%lu %s\n", session->number, wsproxy_error(p));
+    print_failure(session->number, p, result);
     free(session);
     if (leave())
         give_memory_back();
@@ -232,16 +152,6 @@ static void at_signals(void (*handler)(int))
 
 /* ---- all together -------------------------------------------------------------------------------------------- */
 
-/* A session has up to five descriptors; a thousand sessions are more than the usual limit of 1024. */
-static void raise_descriptor_limit(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
-    }
-}
-
 /* Returns 0, or the status that the program ends with. */
 static int prepare(const struct options *options)
 {
@@ -250,12 +160,12 @@ static int prepare(const struct options *options)
     if (options->max_connections > 0)
         wsproxy_server_set_max_connections(server, options->max_connections);
     if (wsproxy_server_set_upstream(server, options->upstream) != WSPROXY_OK) {
-        complain("bad value:", "--upstream", options->upstream, wsproxy_server_error(server));
+        complain(&program, "bad value:", "--upstream", options->upstream, wsproxy_server_error(server));
         return 2;
     }
     int result = wsproxy_server_listen(server, options->listen);
     if (result == WSPROXY_ERR_ARGUMENT) {
-        complain("bad value:", "--listen", options->listen, wsproxy_server_error(server));
+        complain(&program, "bad value:", "--listen", options->listen, wsproxy_server_error(server));
         return 2;
     }
     if (result != WSPROXY_OK) {
@@ -282,6 +192,7 @@ static int serve(struct options *options)
 
 static int run(struct options *options)
 {
+    keep_memory_together();
     server = wsproxy_server_new(options->config);
     if (server == NULL) {
         fprintf(stderr, "proxy: no memory or descriptors\n");
@@ -297,22 +208,5 @@ static int run(struct options *options)
 
 int main(int argc, char **argv)
 {
-    if (wsproxy_check_abi(WSPROXY_ABI) != WSPROXY_OK) {
-        fprintf(stderr, "proxy: libwsproxy %s has another ABI than the header\n", wsproxy_version());
-        return 1;
-    }
-    keep_memory_together();
-    struct options options;
-    memset(&options, 0, sizeof options);
-    options.drain_timeout_ms = DRAIN_TIMEOUT_MS;
-    options.config = wsproxy_config_new();
-    if (options.config == NULL) {
-        fprintf(stderr, "proxy: out of memory\n");
-        return 1;
-    }
-    int status = 2;
-    if (parse_flags(&options, argc, argv))
-        status = options.help ? fputs(usage, stdout) == EOF : run(&options);
-    wsproxy_config_free(options.config);
-    return status;
+    return run_with_flags(&program, argc, argv, run);
 }

@@ -56,6 +56,20 @@ pub(super) unsafe fn handle<T: Handle>(p: *const T, body: impl FnOnce(&T) -> Res
     })
 }
 
+/// As [`handle`], in a call that calls nothing of the host's, no log callback either: nobody can free what is behind `p`
+/// meanwhile, so no further reference is taken. Once per read and write.
+pub(super) unsafe fn brief<T: Handle>(p: *const T, body: impl FnOnce(&T) -> Result<()>) -> c_int {
+    // SAFETY: the caller's promise: NULL, or a handle that is still alive and not freed during the call.
+    let Some(handle) = (unsafe { p.as_ref() }) else { return code(|| Err(null::<T>())) };
+    match catch(Err, || body(handle)) {
+        Ok(()) => OK,
+        Err(error) => code(|| {
+            handle.words().record(&error);
+            Err(error)
+        }),
+    }
+}
+
 /// Asks what is behind `p` something; NULL, or a panic, has the answer `otherwise`.
 pub(super) unsafe fn ask<T: Handle, A: Copy>(
     p: *const T,
@@ -86,7 +100,7 @@ pub(super) unsafe fn quick<T: Handle, A>(
 /// A further reference to what is behind `p`.
 unsafe fn share<T: Handle>(p: *const T) -> Result<Arc<T>> {
     if p.is_null() {
-        return Err(Error::argument(format!("the {} is NULL", T::NAME)));
+        return Err(null::<T>());
     }
     // SAFETY: `p` came out of `Arc::into_raw`, and the count is at least one: the host's own reference, or that of
     // the call whose hook we are in.
@@ -94,6 +108,10 @@ unsafe fn share<T: Handle>(p: *const T) -> Result<Arc<T>> {
         Arc::increment_strong_count(p);
         Ok(Arc::from_raw(p))
     }
+}
+
+fn null<T: Handle>() -> Error {
+    Error::argument(format!("the {} is NULL", T::NAME))
 }
 
 fn bug(panic: &(dyn Any + Send)) -> Error {
@@ -125,6 +143,7 @@ mod tests {
         // SAFETY: NULL is allowed.
         unsafe {
             assert_eq!(handle(std::ptr::null::<wsproxy>(), |_| Ok(())), -1);
+            assert_eq!(brief(std::ptr::null::<wsproxy>(), |_| Ok(())), -1);
             assert_eq!(ask(std::ptr::null::<wsproxy>(), 7, |_| 8), 7);
         }
     }

@@ -12,6 +12,7 @@
 #![allow(clippy::missing_safety_doc)] // The rules for pointers stand in the header's own words.
 
 mod config;
+mod config_handshake;
 mod config_tls;
 mod constants;
 mod frame;
@@ -22,10 +23,13 @@ mod lent;
 mod library;
 mod log;
 mod pull;
+mod pull_frame;
 mod pull_opening;
+mod pull_turn;
 mod refusal;
 mod server;
 mod serving;
 mod session;
 mod stats;
+mod turn;
 mod words;

@@ -1,14 +1,15 @@
 //! `wsproxy_pull_*`: a session whose host has the sockets and the clock. Bytes in, frames out, verdicts in, bytes out.
 //!
 //! Theory: the session stands behind a lock that one thread at a time takes, for the call alone; so a host that errs in
-//! that gets wrong answers, not stray accesses. A frame that waits is shown in a struct that stays with the session; its
-//! payload lies in the session's buffer, which nothing touches before the verdict.
+//! that gets wrong answers, not stray accesses. Nothing of the host's is called meanwhile, no log callback either: it
+//! might come back for the lock. A frame that waits is shown in a struct that stays with the session; its payload lies in
+//! the session's buffer, which nothing touches before the verdict.
 
 use std::cell::UnsafeCell;
 use std::ffi::{c_char, c_int, c_void, CString};
 
-use super::constants::{close_code, code_of, one_side};
-use super::frame::{close, replace_payload, wsproxy_frame, Ends};
+use super::constants::{code_of, one_side};
+use super::frame::{wsproxy_frame, Ends};
 use super::guard;
 use super::incoming::{bytes, c_string, text};
 use super::pull_opening::opening;
@@ -21,7 +22,9 @@ pub(super) struct Pulled {
     pub(super) pull: Pull,
     /// The frames that wait, as the host sees them.
     shown: PerSide<Option<UnsafeCell<wsproxy_frame>>>,
-    ends: PerSide<Ends>,
+    pub(super) ends: PerSide<Ends>,
+    /// The size of the room that was given and not filled yet.
+    pub(super) room: PerSide<usize>,
     /// Where the upstream is, as the host was told.
     host: Option<CString>,
 }
@@ -40,7 +43,13 @@ pub struct wsproxy_bytes {
 
 impl Pulled {
     pub(super) fn new(pull: Pull) -> Self {
-        Pulled { pull, shown: PerSide::default(), ends: PerSide::default(), host: None }
+        Pulled {
+            pull,
+            shown: PerSide::default(),
+            ends: PerSide::default(),
+            room: PerSide::default(),
+            host: None,
+        }
     }
 
     /// Where the upstream is that was named last.
@@ -53,7 +62,7 @@ impl Pulled {
     }
 
     /// The frame from `from` that waits, as the host sees it.
-    fn show(&mut self, from: Side) -> Option<*const wsproxy_frame> {
+    pub(super) fn show(&mut self, from: Side) -> Option<*const wsproxy_frame> {
         let shown = self.shown.get_mut(from);
         if !self.pull.poll(from) {
             *shown = None;
@@ -68,13 +77,19 @@ impl Pulled {
         }
     }
 
-    fn resolve(&mut self, from: Side, verdict: Verdict) {
-        *self.shown.get_mut(from) = None;
+    pub(super) fn resolve(&mut self, from: Side, verdict: Verdict) {
+        self.forget(from);
         self.pull.resolve(from, verdict);
     }
 
+    /// What was said of the frame from `from` that waits, and what the host sees of it.
+    pub(super) fn forget(&mut self, from: Side) {
+        *self.shown.get_mut(from) = None;
+        *self.ends.get_mut(from) = Ends::default();
+    }
+
     /// Changes the frame from `from` that waits, and what the host sees of it.
-    fn change(
+    pub(super) fn change(
         &mut self,
         from: Side,
         change: impl FnOnce(&mut Frame<'_>) -> Result<()>,
@@ -88,15 +103,23 @@ impl Pulled {
     }
 }
 
+/// A time for C; -1 is none.
+fn time(at: Option<u64>) -> i64 {
+    at.map_or(-1, |at| i64::try_from(at).unwrap_or(i64::MAX))
+}
+
 fn no_frame(from: Side) -> Error {
     Error::state(format!("no frame from the {from} waits for its verdict"))
 }
 
 /// Runs `body` with the session as an event loop drives it; keeps the words of its error.
-unsafe fn pulled(p: *const wsproxy, body: impl FnOnce(&mut Pulled) -> Result<()>) -> c_int {
+pub(super) unsafe fn pulled(
+    p: *const wsproxy,
+    body: impl FnOnce(&mut Pulled) -> Result<()>,
+) -> c_int {
     // SAFETY: passed on to the caller.
     unsafe {
-        guard::handle(p, |session| match &mut *session.pulled.lock() {
+        guard::brief(p, |session| match &mut *session.pulled.take() {
             Some(pulled) => body(pulled),
             None => Err(Error::state("the session is not driven by pull")),
         })
@@ -104,9 +127,13 @@ unsafe fn pulled(p: *const wsproxy, body: impl FnOnce(&mut Pulled) -> Result<()>
 }
 
 /// The same for what cannot fail, once per frame; `otherwise` for NULL and for other sessions.
-unsafe fn ask<A>(p: *const wsproxy, otherwise: A, body: impl FnOnce(&mut Pulled) -> A) -> A {
+pub(super) unsafe fn ask<A>(
+    p: *const wsproxy,
+    otherwise: A,
+    body: impl FnOnce(&mut Pulled) -> A,
+) -> A {
     // SAFETY: passed on to the caller.
-    unsafe { guard::quick(p, otherwise, |session| session.pulled.lock().as_deref_mut().map(body)) }
+    unsafe { guard::quick(p, otherwise, |session| session.pulled.take().as_deref_mut().map(body)) }
 }
 
 /// Whether to read from `side` now: 1 or 0. While it is 0 its bytes are to stay where they are, in its socket: the other
@@ -135,12 +162,14 @@ pub unsafe extern "C" fn wsproxy_pull_room(
     }
     // SAFETY: passed on to the caller; `size` is not NULL.
     unsafe {
-        ask(p, none, |pulled| match pulled.pull.space(side) {
-            [] => none,
-            room => {
-                size.write(room.len());
-                room.as_mut_ptr().cast()
+        ask(p, none, |pulled| {
+            let room = pulled.pull.space(side);
+            *pulled.room.get_mut(side) = room.len();
+            if room.is_empty() {
+                return none;
             }
+            size.write(room.len());
+            room.as_mut_ptr().cast()
         })
     }
 }
@@ -156,12 +185,14 @@ pub unsafe extern "C" fn wsproxy_pull_filled(p: *mut wsproxy, side: c_int, count
     unsafe {
         pulled(p, |pulled| {
             let side = one_side(side)?;
-            match pulled.pull.space(side).len() {
+            let room = pulled.room.get_mut(side);
+            match *room {
                 0 => Err(Error::state(format!("no room was given for bytes from the {side}"))),
                 size if count > size => {
                     Err(Error::argument(format!("{count} bytes do not fit into {size}")))
                 }
                 _ => {
+                    *room = 0;
                     pulled.pull.filled(side, count);
                     Ok(())
                 }
@@ -184,7 +215,13 @@ pub unsafe extern "C" fn wsproxy_pull_input(
     len: usize,
 ) -> c_int {
     // SAFETY: passed on to the caller.
-    unsafe { pulled(p, |pulled| pulled.pull.input(one_side(side)?, bytes("input", data, len)?)) }
+    unsafe {
+        pulled(p, |pulled| {
+            let (side, data) = (one_side(side)?, bytes("input", data, len)?);
+            *pulled.room.get_mut(side) = 0;
+            pulled.pull.input(side, data)
+        })
+    }
 }
 
 /// The stream of `side` has ended, or its connection broke, or that of the upstream could not be made. It counts behind
@@ -209,164 +246,6 @@ pub unsafe extern "C" fn wsproxy_pull_input_ended(
             };
             pulled.pull.input_ended(one_side(side)?, how);
             Ok(())
-        })
-    }
-}
-
-/// The frame from `side` that waits for its verdict, the same one until `wsproxy_pull_verdict`; NULL if none does, and
-/// for NULL. To be asked when bytes of `side` were taken, when both handshakes are over, and after each write to the
-/// other side.
-///
-/// The struct is good until the frame's verdict, which may come at any time: meanwhile nothing is read from `side`, and
-/// the other direction goes on.
-#[no_mangle]
-pub unsafe extern "C" fn wsproxy_pull_frame(p: *mut wsproxy, side: c_int) -> *const wsproxy_frame {
-    let none = std::ptr::null();
-    let Ok(side) = one_side(side) else { return none };
-    // SAFETY: passed on to the caller.
-    unsafe { ask(p, none, |pulled| pulled.show(side).unwrap_or(none)) }
-}
-
-/// Carries out the verdict on the frame from `side` that waits: WSPROXY_FORWARD, WSPROXY_DROP or WSPROXY_END; any other
-/// number is a failed hook, and both sides get close 1011. Returns the next frame that waits, as `wsproxy_pull_frame`.
-/// If none waits (any more) nothing happens.
-///
-///     for (f = wsproxy_pull_frame(p, side); f != NULL; f = wsproxy_pull_verdict(p, side, WSPROXY_FORWARD))
-///         look_at(f);
-#[no_mangle]
-pub unsafe extern "C" fn wsproxy_pull_verdict(
-    p: *mut wsproxy,
-    side: c_int,
-    verdict: c_int,
-) -> *const wsproxy_frame {
-    let none = std::ptr::null();
-    let Ok(side) = one_side(side) else { return none };
-    // SAFETY: passed on to the caller.
-    unsafe {
-        ask(p, none, |pulled| {
-            let ends = std::mem::take(pulled.ends.get_mut(side));
-            pulled.resolve(side, ends.verdict(verdict));
-            pulled.show(side).unwrap_or(none)
-        })
-    }
-}
-
-/// The verdict on the frame from `side` that waits is that the hook has failed: both sides get close 1011, and
-/// `wsproxy_pull_result` is WSPROXY_ERR_HOOK with these words.
-///
-/// `why` is copied: UTF-8, NULL if `len` is 0. Returns WSPROXY_OK, WSPROXY_ERR_ARGUMENT, or WSPROXY_ERR_STATE (no frame
-/// waits, or the session is none of an event loop's). After a failure nothing was changed.
-#[no_mangle]
-pub unsafe extern "C" fn wsproxy_pull_fail(
-    p: *mut wsproxy,
-    side: c_int,
-    why: *const c_char,
-    len: usize,
-) -> c_int {
-    // SAFETY: passed on to the caller.
-    unsafe {
-        pulled(p, |pulled| {
-            let (side, why) = (one_side(side)?, text("reason", why, len)?);
-            pulled.change(side, |_| Ok(()))?;
-            pulled.resolve(side, Verdict::Failed(why.to_owned()));
-            Ok(())
-        })
-    }
-}
-
-/// Forwards every frame from `side` unseen, as far as `wsproxy_pull_frame` would show them.
-///
-/// Returns WSPROXY_OK, WSPROXY_ERR_ARGUMENT (NULL, another side), or WSPROXY_ERR_STATE for a session that is none of an
-/// event loop's.
-#[no_mangle]
-pub unsafe extern "C" fn wsproxy_pull_pass(p: *mut wsproxy, side: c_int) -> c_int {
-    // SAFETY: passed on to the caller.
-    unsafe {
-        pulled(p, |pulled| {
-            let side = one_side(side)?;
-            *pulled.shown.get_mut(side) = None;
-            pulled.pull.pass(side);
-            Ok(())
-        })
-    }
-}
-
-/// Replaces the payload of the frame from `side` that waits; on a close frame its reason. Its struct then tells the new
-/// one.
-///
-/// Pointers and results are those of `wsproxy_frame_set_payload`; WSPROXY_ERR_STATE if no frame waits.
-#[no_mangle]
-pub unsafe extern "C" fn wsproxy_pull_set_payload(
-    p: *mut wsproxy,
-    side: c_int,
-    data: *const c_void,
-    len: usize,
-) -> c_int {
-    // SAFETY: passed on to the caller.
-    unsafe {
-        pulled(p, |pulled| {
-            pulled.change(one_side(side)?, |frame| replace_payload(frame, data, len))
-        })
-    }
-}
-
-/// Replaces the code of the close frame from `side` that waits. Results are those of `wsproxy_frame_set_code`;
-/// WSPROXY_ERR_STATE if no frame waits.
-#[no_mangle]
-pub unsafe extern "C" fn wsproxy_pull_set_code(p: *mut wsproxy, side: c_int, code: c_int) -> c_int {
-    // SAFETY: passed on to the caller.
-    unsafe {
-        pulled(p, |pulled| {
-            let code = close_code(code)?;
-            pulled.change(one_side(side)?, |frame| frame.set_code(code))
-        })
-    }
-}
-
-/// Says what WSPROXY_END, as verdict on the frame from `side` that waits, sends to `to` (or WSPROXY_BOTH); without it,
-/// 1000 goes to both. Pointers and results are those of `wsproxy_frame_set_end`; WSPROXY_ERR_STATE if no frame waits.
-#[no_mangle]
-pub unsafe extern "C" fn wsproxy_pull_set_end(
-    p: *mut wsproxy,
-    side: c_int,
-    to: c_int,
-    code: c_int,
-    reason: *const c_char,
-    reason_len: usize,
-) -> c_int {
-    // SAFETY: passed on to the caller.
-    unsafe {
-        pulled(p, |pulled| {
-            let (side, reason) = (one_side(side)?, text("close reason", reason, reason_len)?);
-            pulled.change(side, |_| Ok(()))?;
-            pulled.ends.get_mut(side).set(to, code, reason)
-        })
-    }
-}
-
-/// Ends the session, whatever waits: each side that was not sent a close frame yet is sent one, and a frame that waits
-/// for its verdict goes nowhere. Once both handshakes are over; before, `wsproxy_stop` does.
-///
-/// Codes and reasons are those of `wsproxy_stop`, copied. Returns WSPROXY_OK, WSPROXY_ERR_ARGUMENT, or
-/// WSPROXY_ERR_STATE (not established, or none of an event loop's). After a failure nothing was changed.
-#[no_mangle]
-pub unsafe extern "C" fn wsproxy_pull_end(
-    p: *mut wsproxy,
-    client_code: c_int,
-    client_reason: *const c_char,
-    client_reason_len: usize,
-    upstream_code: c_int,
-    upstream_reason: *const c_char,
-    upstream_reason_len: usize,
-) -> c_int {
-    // SAFETY: passed on to the caller.
-    unsafe {
-        pulled(p, |pulled| {
-            let client =
-                close(client_code, text("close reason", client_reason, client_reason_len)?)?;
-            let upstream =
-                close(upstream_code, text("close reason", upstream_reason, upstream_reason_len)?)?;
-            pulled.pull.end(PerSide { client, upstream })
         })
     }
 }
@@ -482,8 +361,7 @@ pub unsafe extern "C" fn wsproxy_pull_tick(p: *mut wsproxy, now_ms: i64) -> c_in
 #[no_mangle]
 pub unsafe extern "C" fn wsproxy_pull_deadline(p: *const wsproxy) -> i64 {
     // SAFETY: passed on to the caller.
-    let deadline = unsafe { ask(p, None, |pulled| pulled.pull.deadline()) };
-    deadline.map_or(-1, |at| i64::try_from(at).unwrap_or(i64::MAX))
+    unsafe { ask(p, -1, |pulled| time(pulled.pull.deadline())) }
 }
 
 /// Whether the session is over: 1 or 0. Then the host writes what still waits as far as it goes at once, closes both

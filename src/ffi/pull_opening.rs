@@ -17,11 +17,11 @@ use crate::{Pull, Side, Target};
 /// Runs `body` with the session as an event loop drives it, which it does from now on.
 pub(super) unsafe fn opening(p: *mut wsproxy, body: impl FnOnce(&mut Pull) -> Result<()>) -> c_int {
     // SAFETY: passed on to the caller.
-    unsafe { guard::handle(p, |session| with_pull(session, body)) }
+    unsafe { guard::brief(p, |session| with_pull(session, body)) }
 }
 
 fn with_pull(session: &wsproxy, body: impl FnOnce(&mut Pull) -> Result<()>) -> Result<()> {
-    let mut pulled = session.pulled.lock();
+    let mut pulled = session.pulled.take();
     let pulled = match &mut *pulled {
         Some(pulled) => pulled,
         none => none.insert(Box::new(Pulled::new(session.proxy.pull()?))),
@@ -35,8 +35,8 @@ fn with_pull(session: &wsproxy, body: impl FnOnce(&mut Pull) -> Result<()>) -> R
 ///
 /// The client's request is what `wsproxy_set_client_head` was given before, and what `wsproxy_pull_input` brings. The
 /// host dials the upstream (`wsproxy_pull_upstream_host`) as soon as there is output for it (`wsproxy_pull_output`),
-/// does TLS itself, and says what comes of it: bytes, or `wsproxy_pull_input_ended`. `wsproxy_pull_is_open` tells how far the handshakes are. A client
-/// that is refused gets its answer as output.
+/// does TLS itself, and says what comes of it: bytes, or `wsproxy_pull_input_ended`. `wsproxy_pull_is_open` tells how
+/// far the handshakes are. A client that is refused gets its answer as output.
 ///
 /// All functions `wsproxy_pull_*` are called by one thread at a time, with the time told before (`wsproxy_pull_tick`).
 /// None of them blocks or calls a hook. `url` is borrowed for the call.
@@ -119,14 +119,14 @@ pub unsafe extern "C" fn wsproxy_pull_connect_client(p: *mut wsproxy) -> c_int {
     }
 }
 
-/// The host of the upstream that was named last, which is to be dialled: a name, an address (IPv6 without brackets), or of
-/// a Unix socket its path, which begins with "/". NULL if none was named yet.
+/// The host of the upstream that was named last, which is to be dialled: a name, an address (IPv6 without brackets), or
+/// of a Unix socket its path, which begins with "/". NULL if none was named yet.
 ///
 /// It belongs to the session and is good until another upstream is named or `wsproxy_free`.
 #[no_mangle]
 pub unsafe extern "C" fn wsproxy_pull_upstream_host(p: *const wsproxy) -> *const c_char {
     let host = |session: &wsproxy| {
-        let mut pulled = session.pulled.lock();
+        let mut pulled = session.pulled.take();
         pulled.as_mut().and_then(|pulled| pulled.host())
     };
     // SAFETY: passed on to the caller.
@@ -150,11 +150,11 @@ pub unsafe extern "C" fn wsproxy_pull_upstream_is_secure(p: *const wsproxy) -> c
 }
 
 fn target(session: &wsproxy) -> Option<Target> {
-    session.pulled.lock().as_ref().and_then(|pulled| pulled.pull.upstream().cloned())
+    session.pulled.take().as_ref().and_then(|pulled| pulled.pull.upstream().cloned())
 }
 
-/// Sets a header of this session's next request to an upstream, in place of any of the same name from the client or from
-/// the configuration. Before the verb that names the upstream.
+/// Sets a header of this session's next request to an upstream, in place of any of the same name from the client or
+/// from the configuration. Before the verb that names the upstream.
 ///
 /// Strings are copied. CR, LF and other bytes that cannot stand in a header, and names that are the handshake's own,
 /// are refused. Returns WSPROXY_OK, WSPROXY_ERR_ARGUMENT, or WSPROXY_ERR_STATE once both handshakes are over or the
@@ -196,8 +196,9 @@ pub unsafe extern "C" fn wsproxy_pull_remove_header(p: *mut wsproxy, name: *cons
     unsafe { opening(p, |pull| pull.remove_header(c_text("header name", name)?)) }
 }
 
-/// Offers a subprotocol with the next request, in place of those of the client and of the configuration. The client is told of
-/// the upstream's choice only if it has offered that itself (RFC 6455 section 4.2.2). Else as `wsproxy_pull_set_header`.
+/// Offers a subprotocol with the next request, in place of those of the client and of the configuration. The client is
+/// told of the upstream's choice only if it has offered that itself (RFC 6455 section 4.2.2). Else as
+/// `wsproxy_pull_set_header`.
 #[no_mangle]
 pub unsafe extern "C" fn wsproxy_pull_add_subprotocol(
     p: *mut wsproxy,
@@ -207,8 +208,8 @@ pub unsafe extern "C" fn wsproxy_pull_add_subprotocol(
     unsafe { opening(p, |pull| pull.add_subprotocol(c_text("subprotocol", name)?)) }
 }
 
-/// Asks with this Sec-WebSocket-Key, 16 bytes in base64, the next time; by default each request has a random one. Else as
-/// `wsproxy_pull_set_header`.
+/// Asks with this Sec-WebSocket-Key, 16 bytes in base64, the next time; by default each request has a random one. Else
+/// as `wsproxy_pull_set_header`.
 #[no_mangle]
 pub unsafe extern "C" fn wsproxy_pull_set_key(p: *mut wsproxy, key: *const c_char) -> c_int {
     // SAFETY: passed on to the caller.
@@ -243,7 +244,7 @@ pub unsafe extern "C" fn wsproxy_pull_is_open(p: *mut wsproxy, side: c_int) -> c
     let result = unsafe {
         guard::handle(p, |session| {
             let side = one_side(side)?;
-            let pulled = session.pulled.lock();
+            let pulled = session.pulled.take();
             let pulled = pulled.as_ref().ok_or_else(|| Error::state("no handshake has begun"))?;
             open = pulled.pull.is_open(side)?;
             Ok(())
@@ -265,7 +266,7 @@ pub unsafe extern "C" fn wsproxy_pull_answer_head(
     len: *mut usize,
 ) -> *const c_void {
     let head = |session: &wsproxy| {
-        let pulled = session.pulled.lock();
+        let pulled = session.pulled.take();
         let head = pulled.as_ref().map(|pulled| pulled.pull.answer_head())?;
         (!head.is_empty() && !len.is_null()).then_some((head.as_ptr(), head.len()))
     };

@@ -18,9 +18,10 @@ use super::handshake::{wsproxy_on_handshake, HandshakeHook};
 use super::incoming::{bytes, c_string, c_text, text};
 use super::pull::Pulled;
 use super::refusal::RefusalLines;
+use super::turn::Turn;
 use super::words::Words;
 use crate::error::{Error, Result};
-use crate::{Admission, Client, Config, Handshake, Proxy};
+use crate::{Admission, Client, Config, Handshake, Proxy, Stats};
 
 /// "Going away", for a session or a server that is freed while it runs.
 pub(super) const GOING_AWAY: u16 = 1001;
@@ -30,7 +31,7 @@ pub struct wsproxy {
     pub(super) proxy: Arc<Proxy>,
     pub(super) words: Words,
     /// The session as an event loop drives it, once it does.
-    pub(super) pulled: Mutex<Option<Box<Pulled>>>,
+    pub(super) pulled: Turn<Option<Box<Pulled>>>,
     preparation: Mutex<Preparation>,
     userdata: AtomicPtr<c_void>,
     subprotocol: OnceLock<CString>,
@@ -71,7 +72,7 @@ impl wsproxy {
         wsproxy {
             proxy,
             words: Words::default(),
-            pulled: Mutex::default(),
+            pulled: Turn::default(),
             preparation: Mutex::new(preparation),
             userdata: AtomicPtr::default(),
             subprotocol: OnceLock::new(),
@@ -119,6 +120,12 @@ impl wsproxy {
             return Err(Error::state(words));
         }
         Ok(preparation.handover.clone())
+    }
+
+    /// What has crossed.
+    pub(super) fn stats(&self) -> Stats {
+        let pulled = self.pulled.take();
+        pulled.as_ref().map_or_else(|| self.proxy.stats(), |pulled| pulled.pull.stats())
     }
 
     /// Asks the handshake hook, if there is one; `p` is this session, as the host knows it.

@@ -87,7 +87,7 @@ pub unsafe extern "C" fn wsproxy_stats(
         guard::handle(p, |session| {
             let side = one_side(side)?;
             check_room(out.cast(), out_size)?;
-            let stats = wsproxy_side_stats::of(side, &session.proxy.stats());
+            let stats = wsproxy_side_stats::of(side, &session.stats());
             fill(out.cast(), out_size, &stats);
             Ok(())
         })

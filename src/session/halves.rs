@@ -5,6 +5,7 @@
 //! answered when the upstream has agreed or refused. Alone each half is over by itself: an upstream that has failed
 //! may be asked again, and the client is told nothing of it. One deadline per half, as for `connect`.
 
+use super::answer_head::{last_head, refused_head};
 use super::connect::{client_left, stopped};
 use super::proxy::Outcome;
 use super::randomness::fresh_key;
@@ -400,32 +401,4 @@ impl Halves {
 fn too_slow(config: &Config) -> Refusal {
     let words = format!("did not answer within {:?}", config.connect_timeout);
     Refusal::gateway_timeout(Error::new(ErrorKind::Timeout, Fault::Upstream, words))
-}
-
-const END_OF_HEAD: &[u8] = b"\r\n\r\n";
-
-fn heads_end(bytes: &[u8]) -> Option<usize> {
-    let end = bytes.windows(END_OF_HEAD.len()).position(|window| window == END_OF_HEAD)?;
-    Some(end + END_OF_HEAD.len())
-}
-
-/// The head that a refusal begins with.
-fn refused_head(engine: &mut Engine) -> Vec<u8> {
-    let unread = engine.directions.upstream.inbox().unread();
-    let end = heads_end(unread).unwrap_or(unread.len());
-    unread.get(..end).unwrap_or_default().to_vec()
-}
-
-/// The last of the heads in the `consumed` bytes before what is unread: interim answers go before it.
-fn last_head(engine: &mut Engine, consumed: usize) -> Vec<u8> {
-    let inbox = engine.directions.upstream.inbox();
-    let end = inbox.position();
-    let mut head = inbox.slice(end.saturating_sub(consumed)..end);
-    while let Some(next) = heads_end(head).and_then(|end| head.get(end..)) {
-        if next.is_empty() {
-            break;
-        }
-        head = next;
-    }
-    head.to_vec()
 }

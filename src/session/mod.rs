@@ -13,8 +13,8 @@
 //! | `threads`, `port`, `supervisor` | the threaded session: two relaying threads, the way to a side, the watch |
 //! | `caller` | the session on the caller's thread |
 //! | `relay` | an established session in one pair of hands: what `caller` and `pull` share |
-//! | `pull` | the event-loop face: the host has the sockets and the clock |
-//! | `halves` | both opening handshakes of such a session |
+//! | `pull`, `pull_opening` | the event-loop face: the host has the sockets and the clock |
+//! | `halves`, `answer_head` | both opening handshakes of such a session; the upstream's answer for the host to see |
 //! | `randomness` | what the operating system's generator is asked for |
 //! | `slow` | telling a slow reader from one that has stopped |
 //! | `control` | drain, stop, abort, frames of the host's and counters, from any thread |
@@ -23,6 +23,7 @@
 //! | `hook` | calling the hook |
 //! | `farewell` | last words without a driver |
 
+mod answer_head;
 mod caller;
 mod client;
 mod connect;
@@ -38,6 +39,7 @@ mod patience;
 mod port;
 mod proxy;
 mod pull;
+mod pull_opening;
 mod randomness;
 mod relay;
 mod securing;
@@ -50,4 +52,5 @@ mod urgency;
 pub use client::Client;
 pub(crate) use deadline::Deadline;
 pub use proxy::Proxy;
-pub use pull::{Pull, Target};
+pub use pull::Pull;
+pub use pull_opening::Target;

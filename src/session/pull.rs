@@ -1,17 +1,19 @@
 //! The event-loop face: a session whose host has the sockets and the clock, and drives it by pull. The host gives bytes,
 //! takes frames, gives verdicts and takes bytes; it may be nginx, an epoll loop or asyncio.
 //!
-//! Rules: no sockets, no threads, no clock and no callback; nothing blocks. The host tells the time by [`Pull::tick`],
+//! Rules: no sockets, no threads, no clock and no callback, a logger's neither; nothing blocks. The host tells the time by [`Pull::tick`],
 //! once in each turn of its loop, and whatever it calls after that counts as of then. A verdict may come as late as it
 //! likes: its direction waits, the other one goes on. The end of a stream counts behind the frames that came before it.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
 use super::control::Control;
-use super::halves::{Halves, Means, Peer};
+use super::halves::Halves;
 use super::proxy::Outcome;
+use super::pull_opening::Target;
 use super::relay::{Below, Relay};
 use super::urgency::Urgency;
 use crate::config::Config;
@@ -20,49 +22,39 @@ use crate::ws::close::Close;
 use crate::ws::ending::{fault_of, Cause};
 use crate::ws::engine::Engine;
 use crate::ws::frame::{PerSide, Side};
-use crate::ws::handshake::{check_key, check_protocol};
+use crate::ws::stats::Stats;
 use crate::ws::timers::Due;
-use crate::ws::url::Url;
 use crate::ws::verdict::{Frame, Verdict};
-
-/// Where an upstream is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
-    /// The name or address of the host, an IPv6 address without brackets; of a Unix socket its path.
-    pub host: String,
-    /// The port; `None` for a Unix socket.
-    pub port: Option<u16>,
-    /// Whether TLS is spoken there: `wss://`.
-    pub secure: bool,
-}
-
-impl Target {
-    fn of(url: &Url) -> Self {
-        let (host, port) = match url.unix_path() {
-            Some(path) => (path, None),
-            None => (url.host(), Some(url.port())),
-        };
-        Target { host: host.to_owned(), port, secure: url.secure() }
-    }
-}
 
 /// A session driven by pull; [`Proxy::pull`](crate::Proxy::pull) makes it.
 #[derive(Debug)]
 pub struct Pull {
-    config: Arc<Config>,
-    control: Arc<Control>,
-    outcome: Arc<Mutex<Outcome>>,
-    relay: Relay,
+    pub(super) config: Arc<Config>,
+    pub(super) control: Arc<Control>,
+    pub(super) outcome: Arc<Mutex<Outcome>>,
+    pub(super) relay: Relay,
     /// The handshakes, until both are over.
-    halves: Option<Box<Halves>>,
-    target: Option<Target>,
-    answer_head: Vec<u8>,
+    pub(super) halves: Option<Box<Halves>>,
+    pub(super) target: Option<Target>,
+    pub(super) answer_head: Vec<u8>,
     /// Streams that have ended, behind frames that were not dealt with yet.
-    ended: PerSide<Option<String>>,
+    pub(super) ended: PerSide<Option<String>>,
     /// Since when a frame is with the host.
-    shown: PerSide<Option<u64>>,
-    now: u64,
+    pub(super) shown: PerSide<Option<u64>>,
+    /// Output that was taken by [`Pull::take_output`]: where it lies, or a copy.
+    pub(super) taken: PerSide<Taken>,
+    pub(super) now: u64,
 }
+
+/// Output that was taken out of the session.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    in_place: Option<Range<usize>>,
+    copy: Vec<u8>,
+}
+
+/// A copy larger than this is given back.
+const KEPT_COPY: usize = 64 * 1024;
 
 impl Pull {
     pub(super) fn new(
@@ -82,12 +74,14 @@ impl Pull {
             answer_head: Vec::new(),
             ended: PerSide::default(),
             shown: PerSide::default(),
+            taken: PerSide::default(),
             now: 0,
         }
     }
 
     /// Tells the time, in milliseconds since any fixed moment; does what is due, and what other threads have asked for.
     pub fn tick(&mut self, now: u64) {
+        let moved = now > self.now;
         self.now = self.now.max(now);
         if self.halves.is_some() {
             let stopped = self.control.urgency() >= Urgency::Stop;
@@ -99,102 +93,17 @@ impl Pull {
             });
             return;
         }
-        self.keep_time();
+        self.keep_time(moved);
     }
 
     /// When to call [`Pull::tick`] at the latest; it changes with every other call.
-    pub fn deadline(&self) -> Option<u64> {
-        self.halves.as_ref().map_or_else(|| self.relay.deadline(), |halves| halves.deadline())
-    }
-
-    /// Where the upstream is that was named last: the host is to dial it.
-    pub fn upstream(&self) -> Option<&Target> {
-        self.target.as_ref()
-    }
-
-    /// Begins both handshakes: when the client's request has come ([`Pull::input`]) the upstream at `url` is asked, which
-    /// the host dials as soon as there is output for it; with its answer the client is answered.
-    pub fn connect(&mut self, url: &str) -> Result<()> {
-        self.begin_upstream(url, |halves, url, means| halves.connect(url, true, means))
-    }
-
-    /// Begins the client's half, or goes on with it: the client is answered as soon as its request is whole.
-    pub fn connect_client(&mut self) -> Result<()> {
-        self.begin(|halves, means| halves.answer_client(means))
-    }
-
-    /// The host has done the client's handshake itself, and read `early` after it.
-    pub fn client_upgraded(&mut self, early: &[u8]) -> Result<()> {
-        self.begin(|halves, means| halves.client_is_upgraded(early, means))
-    }
-
-    /// Begins the upstream's half: it is asked when the client's request has been read, if that is under way, and else
-    /// at once. After a failure it may be called again, for a connection that is new.
-    pub fn connect_upstream(&mut self, url: &str) -> Result<()> {
-        self.begin_upstream(url, |halves, url, _| halves.ask_upstream(url, false))
-    }
-
-    /// The same, with the client's request, of which the host has read `head`: the upstream gets what it says. The client
-    /// is answered by [`Pull::connect_client`].
-    pub fn connect_upstream_for(&mut self, url: &str, head: &[u8]) -> Result<()> {
-        self.begin_upstream(url, |halves, url, means| {
-            halves.connect(url, false, means)?;
-            means.engine.give(Side::Client, head);
-            Ok(())
-        })
-    }
-
-    /// Sets a header of the next request that goes upstream, after what the configuration does.
-    pub fn set_header(&mut self, name: &str, value: &[u8]) -> Result<()> {
-        self.opening()?.wishes.rules.set(name, value)
-    }
-
-    /// Adds a header to the next request that goes upstream.
-    pub fn add_header(&mut self, name: &str, value: &[u8]) -> Result<()> {
-        self.opening()?.wishes.rules.add(name, value)
-    }
-
-    /// Keeps a header of the client's from going upstream with the next request.
-    pub fn remove_header(&mut self, name: &str) -> Result<()> {
-        self.opening()?.wishes.rules.remove(name)
-    }
-
-    /// Offers this subprotocol with the next request, in place of the client's.
-    pub fn add_subprotocol(&mut self, name: &str) -> Result<()> {
-        check_protocol(name)?;
-        self.opening()?.wishes.protocols.push(name.to_owned());
-        Ok(())
-    }
-
-    /// Asks the upstream the next time with this key in place of a random one: 16 bytes in base64.
-    pub fn set_key(&mut self, key: &str) -> Result<()> {
-        check_key(key)?;
-        self.opening()?.wishes.key = Some(key.to_owned());
-        Ok(())
-    }
-
-    /// Tells the client's address, and whether it came over TLS, for `X-Forwarded-*` and `Forwarded`.
-    pub fn set_peer(&mut self, address: &str, secure: bool) -> Result<()> {
-        let words = || Error::argument("the client's address is no IP address");
-        let address: std::net::IpAddr = address.parse().map_err(|_| words())?;
-        self.opening()?.peer = Peer { address: Some(address.to_string()), secure };
-        Ok(())
-    }
-
-    /// Whether the handshake with `side` is over.
-    ///
-    /// # Errors
-    /// Why it has failed. An upstream that failed alone may be asked again; otherwise the session has ended.
-    pub fn is_open(&self, side: Side) -> Result<bool> {
-        match self.halves.as_ref().and_then(|halves| halves.failure(side)) {
-            Some(error) => Err(error.clone()),
-            None => Ok(self.relay.engine.is_open(side)),
+    pub fn deadline(&mut self) -> Option<u64> {
+        if let Some(halves) = &self.halves {
+            return halves.deadline();
         }
-    }
-
-    /// The head of the upstream's answer to the last handshake, as it came; empty if there was none.
-    pub fn answer_head(&self) -> &[u8] {
-        &self.answer_head
+        // What waits, or closes, only since the last tick has its deadline too.
+        self.relay.note_time(self.now, PerSide::<Below>::default());
+        self.relay.deadline()
     }
 
     /// Whether to read from `from` now. If not, its bytes are to stay where they are.
@@ -252,7 +161,6 @@ impl Pull {
             self.shown.get_mut(from).get_or_insert(self.now);
             return true;
         }
-        self.relay.count();
         if !self.relay.has_left(from) {
             if let Some(how) = self.ended.get_mut(from).take() {
                 self.relay.engine.input_ended(from, &how);
@@ -311,6 +219,45 @@ impl Pull {
         }
     }
 
+    /// Takes all of [`Pull::output`], as written: for a host that writes later, from a copy of its own. It is had from
+    /// [`Pull::taken`].
+    pub fn take_output(&mut self, to: Side) {
+        let Taken { in_place, copy } = self.taken.get_mut(to);
+        copy.clear();
+        if copy.capacity() > KEPT_COPY {
+            *copy = Vec::new();
+        }
+        *in_place = self.relay.take_output(to, copy);
+        if self.halves.is_none() {
+            self.relay.take_waiting_mail(to, self.now);
+        }
+    }
+
+    /// What was taken for `to`, until the next call for either side but the questions.
+    pub fn taken(&self, to: Side) -> &[u8] {
+        let Taken { in_place, copy } = self.taken.get(to);
+        match in_place {
+            Some(range) => self.relay.engine.directions.get(to.other()).taken(range.clone()),
+            None => copy,
+        }
+    }
+
+    /// Whether output waits for `to`, or frames from the other side that were left: then there is more to be done as
+    /// soon as what was taken is written.
+    pub fn has_more(&self, to: Side) -> bool {
+        self.has_output(to) || self.relay.has_left(to.other())
+    }
+
+    /// Whether a close frame has passed anywhere.
+    pub fn is_closing(&self) -> bool {
+        self.relay.engine.is_closing()
+    }
+
+    /// What has crossed.
+    pub fn stats(&self) -> Stats {
+        self.relay.engine.stats()
+    }
+
     /// The connection of `to` takes no more bytes. What it has sent before is still to be read.
     pub fn output_failed(&mut self, to: Side) {
         self.relay.engine.output_failed(to);
@@ -348,7 +295,11 @@ impl Pull {
         }
     }
 
-    fn keep_time(&mut self) {
+    /// Within the same millisecond nothing can be due that was not before.
+    fn keep_time(&mut self, moved: bool) {
+        if !moved && !self.relay.has_news() {
+            return;
+        }
         for side in Side::BOTH {
             if let Some(began) = self.shown.get_mut(side) {
                 self.relay.worked(*began, self.now);
@@ -365,71 +316,7 @@ impl Pull {
                 self.input_ended(side, "took no bytes"); // nothing that it still sends is worth waiting for
             }
         }
-    }
-
-    fn opening(&mut self) -> Result<&mut Halves> {
-        self.halves.as_deref_mut().ok_or_else(|| Error::state("both handshakes are over"))
-    }
-
-    fn begin(
-        &mut self,
-        begin: impl FnOnce(&mut Halves, &mut Means<'_>) -> Result<()>,
-    ) -> Result<()> {
-        self.opening()?;
-        let mut begun = Ok(());
-        self.handshakes(|halves, means| begun = begin(halves, means));
-        begun
-    }
-
-    /// Begins what concerns the upstream at `url`, by a connection that is new.
-    fn begin_upstream(
-        &mut self,
-        url: &str,
-        begin: impl FnOnce(&mut Halves, Url, &mut Means<'_>) -> Result<()>,
-    ) -> Result<()> {
-        let url = Url::parse(url)?;
-        let target = Target::of(&url);
-        let ended = self.ended.upstream.take();
-        let begun = self.begin(|halves, means| begin(halves, url, means));
-        match begun {
-            Ok(()) => self.target = Some(target),
-            Err(_) => self.ended.upstream = ended,
-        }
-        begun
-    }
-
-    fn advance(&mut self) {
-        if self.halves.is_some() {
-            self.handshakes(|_, _| {});
-        }
-    }
-
-    /// Works on the handshakes, goes on with them, and establishes the session when they are over.
-    fn handshakes(&mut self, work: impl FnOnce(&mut Halves, &mut Means<'_>)) {
-        let Some(halves) = &mut self.halves else { return };
-        let outcome = Arc::clone(&self.outcome);
-        let outcome = &mut *outcome.lock();
-        let mut means = Means {
-            config: &self.config,
-            engine: &mut self.relay.engine,
-            outcome,
-            answer_head: &mut self.answer_head,
-            ended: PerSide::from_fn(|side| self.ended.get(side).as_deref()),
-            now: self.now,
-        };
-        work(halves, &mut means);
-        halves.advance(&mut means);
-        if halves.are_open() {
-            self.establish();
-        }
-    }
-
-    fn establish(&mut self) {
-        self.halves = None; // cookies and all
-        self.relay.engine.settle();
-        self.relay.begin(self.now);
-        self.control.set_open(true);
-        log::debug!("pull: both sides are open");
+        self.relay.count();
     }
 }
 

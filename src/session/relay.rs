@@ -5,6 +5,7 @@
 //! frame and after each verdict, so that nothing they end goes on, and what they send from inside a hook goes before
 //! the frame that the hook looks at.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::control::Control;
@@ -127,6 +128,13 @@ impl Relay {
         *self.relayed.get_mut(to) |= relays;
     }
 
+    /// Takes all of the engine's output, as written.
+    pub(crate) fn take_output(&mut self, to: Side, copy: &mut Vec<u8>) -> Option<Range<usize>> {
+        *self.moved.get_mut(to) |= self.engine.has_output(to);
+        *self.relayed.get_mut(to) |= self.engine.directions.get(to.other()).has_ready();
+        self.engine.take_output(to, copy)
+    }
+
     /// Bytes went out below the engine.
     pub(crate) fn flushed(&mut self, to: Side) {
         *self.moved.get_mut(to) = true;
@@ -150,6 +158,12 @@ impl Relay {
         if let Some(close) = self.control.end_requested() {
             self.engine.end(Cause::Stopped(close));
         }
+    }
+
+    /// Whether other threads have asked for something, or sent.
+    pub(crate) fn has_news(&self) -> bool {
+        let mail = |&side: &Side| self.control.mail(side).has_mail();
+        self.control.urgency() != Urgency::None || Side::BOTH.iter().any(mail)
     }
 
     /// Takes note of what other threads have asked for and sent. What waits is to be written once more before the

@@ -35,6 +35,18 @@ impl Batch {
         [inbox.slice(self.run.clone()), self.tail.get(self.written..).unwrap_or_default()]
     }
 
+    /// Takes all of it: the run, if there is nothing else, is left where it lies; else `copy` has it all.
+    pub fn take(&mut self, inbox: &Inbox, copy: &mut Vec<u8>) -> Option<Range<usize>> {
+        let run = std::mem::take(&mut self.run);
+        let in_place = self.tail.is_empty();
+        if !in_place {
+            copy.extend_from_slice(inbox.slice(run.clone()));
+            copy.extend_from_slice(self.tail.get(self.written..).unwrap_or_default());
+        }
+        self.clear();
+        in_place.then_some(run)
+    }
+
     /// `count` bytes of it were written.
     pub fn wrote(&mut self, count: usize) {
         let of_run = count.min(self.run.len());
@@ -114,6 +126,20 @@ mod tests {
             batch.wrote(1);
         }
         assert_eq!(written, "one-host-threelast");
+    }
+
+    #[test]
+    fn what_is_taken_stays_in_place_unless_there_is_a_tail() {
+        let (mut inbox, mut batch) = (Inbox::new(), Batch::default());
+        inbox.append(b"onetwothree");
+        let mut copy = Vec::new();
+        batch.add_in_place(&inbox, 0..6);
+        assert_eq!((batch.take(&inbox, &mut copy), copy.len()), (Some(0..6), 0));
+        batch.add_in_place(&inbox, 0..3);
+        batch.tail().extend_from_slice(b"-host-");
+        assert_eq!(batch.take(&inbox, &mut copy), None);
+        assert_eq!(copy, b"one-host-");
+        assert!(batch.is_empty());
     }
 
     #[test]

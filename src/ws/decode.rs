@@ -1,8 +1,9 @@
 //! Frame headers, read from bytes (RFC 6455 section 5.2).
 //!
 //! Rules: every rule that a header alone can break is checked here, as soon as the bytes that break it are there:
-//! nobody waits for the rest of a frame that is wrong already. tungstenite's parser does the layout; it is given
-//! the header without its mask bit, so that a declared length is known before the four bytes of the mask come.
+//! nobody waits for the rest of a frame that is wrong already. tungstenite's parser does the layout; where bytes may be
+//! missing it is given the header without its mask bit, so that a declared length is known before the four bytes of the
+//! mask come.
 
 use std::io::Cursor;
 
@@ -46,27 +47,44 @@ pub enum Decoded {
 }
 
 /// Reads the header at the start of `bytes`, which came from `from`.
+#[inline] // into its one caller: the result is taken apart there, and need not go through memory
 pub fn decode(bytes: &[u8], from: Side) -> Result<Decoded, Violation> {
-    let mut unmasked = [0; MAX_HEADER - 4];
-    let seen = bytes.len().min(unmasked.len());
+    match bytes {
+        [first, second, ..] => check_first_two(*first, *second, from)?,
+        [first] => check_first(*first)?,
+        [] => {}
+    }
+    match bytes.first_chunk::<MAX_HEADER>() {
+        // No header is longer: it is all there, and nothing need be taken out.
+        Some(whole) => Ok(parse(whole)?.map_or(Decoded::Partial, Decoded::Whole)),
+        None => decode_short(bytes, from),
+    }
+}
+
+/// So few bytes that some of the header may be missing.
+fn decode_short(bytes: &[u8], from: Side) -> Result<Decoded, Violation> {
+    let mut unmasked = [0; MAX_HEADER];
     for (to, byte) in unmasked.iter_mut().zip(bytes) {
         *to = *byte;
     }
-    if let [first, second, ..] = bytes {
-        check_first_two(*first, *second, from)?;
-        unmasked[1] &= 0x7F;
-    } else if let [first] = bytes {
-        check_first(*first)?;
-    }
-    let mut cursor = Cursor::new(unmasked.get(..seen).unwrap_or_default());
-    let parsed = FrameHeader::parse(&mut cursor)
-        .map_err(|error| Violation::protocol(format!("bad frame header: {error}")))?;
-    let Some((header, len)) = parsed else { return Ok(Decoded::Partial) };
+    unmasked[1] &= 0x7F;
+    let header = parse(unmasked.get(..bytes.len()).unwrap_or_default())?;
+    Ok(header.map_or(Decoded::Partial, |header| with_mask(header, bytes, from)))
+}
+
+fn parse(bytes: &[u8]) -> Result<Option<Header>, Violation> {
+    let mut cursor = Cursor::new(bytes);
+    // Looked at where it lies: to move it costs more than to parse it.
+    let parsed = FrameHeader::parse(&mut cursor);
+    let (header, len) = match &parsed {
+        Ok(Some((header, len))) => (header, *len),
+        Ok(None) => return Ok(None),
+        Err(error) => return Err(Violation::protocol(format!("bad frame header: {error}"))),
+    };
     let size = usize::try_from(cursor.position()).unwrap_or(MAX_HEADER);
-    check_length(&header, len, size)?;
-    let header =
-        Header { kind: kind_of(header.opcode)?, fin: header.is_final, len, size, mask: None };
-    Ok(with_mask(header, bytes, from))
+    check_length(header, len, size)?;
+    let kind = kind_of(header.opcode)?;
+    Ok(Some(Header { kind, fin: header.is_final, len, size, mask: header.mask }))
 }
 
 fn with_mask(header: Header, bytes: &[u8], from: Side) -> Decoded {

@@ -5,6 +5,8 @@
 //! Close frames never become ready here: they are reported, and the outbox of the other side sends them, so that
 //! there is one place that knows whether a close was sent.
 
+use std::ops::Range;
+
 use super::batch::Batch;
 use super::close::Close;
 use super::decode::MAX_HEADER;
@@ -193,6 +195,16 @@ impl Direction {
     /// `count` bytes of what was ready were written.
     pub fn wrote(&mut self, count: usize) {
         self.batch.wrote(count);
+    }
+
+    /// Takes all that is ready, as written: in place, or into `copy`.
+    pub fn take_ready(&mut self, copy: &mut Vec<u8>) -> Option<Range<usize>> {
+        self.batch.take(&self.receiver.inbox, copy)
+    }
+
+    /// What was taken in place, until the next [`Direction::space`] or [`Direction::give`].
+    pub fn taken(&self, range: Range<usize>) -> &[u8] {
+        self.receiver.inbox.slice(range)
     }
 
     /// The other side takes nothing more: what was ready is gone, and nothing more becomes ready.

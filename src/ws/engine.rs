@@ -1,8 +1,11 @@
 //! Both ways of an established session with one owner, driven by pull: give bytes, take frames, give verdicts,
 //! take bytes. The caller's-thread driver and event-loop hosts stand on this; the threaded session takes it apart.
 //!
-//! Rules: bytes for a side leave in this order: what its batch has begun, else what its outbox has begun; then the
-//! batch, then the outbox. A side is read only while nothing waits for the other, so that memory stays bounded.
+//! Rules: bytes for a side leave in this order: what its batch has begun, else its handshake or what its outbox has
+//! begun; then the batch, then the outbox. A side is read only while nothing waits for the other, so that memory stays
+//! bounded.
+
+use std::ops::Range;
 
 use super::close::Close;
 use super::closing::Event;
@@ -211,7 +214,7 @@ impl Engine {
     pub fn output(&self, to: Side) -> [&[u8]; 3] {
         let [run, tail] = self.directions.get(to.other()).ready();
         let pending = self.outboxes.get(to).pending();
-        match self.outboxes.get(to).is_mid_write() {
+        match self.outboxes.get(to).leads() {
             true => [pending, run, tail],
             false => [run, tail, pending],
         }
@@ -222,7 +225,7 @@ impl Engine {
         let outbox = self.outboxes.get_mut(to);
         let direction = self.directions.get_mut(to.other());
         let ready: usize = direction.ready().iter().map(|part| part.len()).sum();
-        let (of_pending, of_ready) = match outbox.is_mid_write() {
+        let (of_pending, of_ready) = match outbox.leads() {
             true => {
                 (count.min(outbox.pending().len()), count.saturating_sub(outbox.pending().len()))
             }
@@ -230,6 +233,24 @@ impl Engine {
         };
         outbox.wrote(of_pending);
         direction.wrote(of_ready);
+    }
+
+    /// Takes all of [`Engine::output`], as written: in place, to be had by [`Direction::taken`], or into `copy`.
+    pub fn take_output(&mut self, to: Side, copy: &mut Vec<u8>) -> Option<Range<usize>> {
+        let (outbox, direction) = (self.outboxes.get_mut(to), self.directions.get_mut(to.other()));
+        if outbox.pending().is_empty() {
+            return direction.take_ready(copy);
+        }
+        let pending_first = outbox.leads();
+        let (pending, ready) = (outbox.take_pending(), direction.ready().concat());
+        let [first, last] = match pending_first {
+            true => [&pending, &ready],
+            false => [&ready, &pending],
+        };
+        copy.extend_from_slice(first);
+        copy.extend_from_slice(last);
+        direction.wrote(ready.len());
+        None
     }
 
     /// Whether to close our half of the connection of `to` now.
@@ -263,7 +284,7 @@ impl Engine {
     /// Queues a close frame behind everything that is ready.
     fn push_close(&mut self, to: Side, close: &Close) {
         let (outbox, direction) = (self.outboxes.get_mut(to), self.directions.get_mut(to.other()));
-        if outbox.is_mid_write() && outbox.closing().may_send() {
+        if outbox.leads() && outbox.closing().may_send() {
             let ready = direction.ready().concat();
             outbox.push_raw(&ready);
             direction.wrote(ready.len());

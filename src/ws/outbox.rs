@@ -15,6 +15,8 @@ pub struct Outbox {
     to: Side,
     bytes: Vec<u8>,
     written: usize,
+    /// What waits goes before the frames that are ready for this side.
+    leads: bool,
     masks: Option<MaskSource>,
     closing: Closing,
     close_sent: Option<Option<u16>>,
@@ -28,6 +30,7 @@ impl Outbox {
             to,
             bytes: Vec::new(),
             written: 0,
+            leads: false,
             masks: (to == Side::Upstream).then(|| MaskSource::from_seed(seed)),
             closing: Closing::Open,
             close_sent: None,
@@ -61,9 +64,10 @@ impl Outbox {
         self.close_sent
     }
 
-    /// Queues bytes that are no frame: the handshake.
+    /// Queues bytes that go before frames that are ready: the handshake, and frames that were ready before others.
     pub fn push_raw(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
+        self.leads = true;
     }
 
     /// Queues a frame, unless a close went before; data frames only between messages.
@@ -90,22 +94,23 @@ impl Outbox {
         self.bytes.get(self.written..).unwrap_or_default()
     }
 
-    /// Whether a part of it was written: the rest must follow before anything else.
-    pub fn is_mid_write(&self) -> bool {
-        self.written > 0
+    /// Whether it goes before anything else: it is the handshake, or a part of it was written.
+    pub fn leads(&self) -> bool {
+        self.leads
     }
 
     /// `count` bytes of it were written.
     pub fn wrote(&mut self, count: usize) {
         self.written += count;
+        self.leads |= count > 0;
         if self.written >= self.bytes.len() {
-            self.written = 0;
-            self.bytes = Vec::new();
+            self.take_pending();
         }
     }
 
     /// Takes out what is to be written.
     pub fn take_pending(&mut self) -> Vec<u8> {
+        self.leads = false;
         let mut bytes = std::mem::take(&mut self.bytes);
         bytes.drain(..std::mem::take(&mut self.written));
         bytes

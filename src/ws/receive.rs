@@ -175,8 +175,12 @@ impl Receiver {
             Some(message) => message,
             None => self.admit(&header)?,
         };
-        self.admitted = (!whole).then_some(message);
-        self.current = whole.then_some(Current { header, message, done: 0 });
+        if whole {
+            self.admitted = None;
+            self.current = Some(Current { header, message, done: 0 });
+        } else {
+            self.admitted = Some(message);
+        }
         Ok(whole)
     }
 

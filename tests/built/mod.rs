@@ -32,15 +32,27 @@ pub fn run(command: &mut Command) -> Output {
     output
 }
 
-/// The C host, `target/c/proxy`.
+/// The C host with the library's server, `target/c/proxy`.
 pub fn c_host() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
+    BUILT.get_or_init(|| c_program("proxy"))
+}
+
+/// The C host with an event loop, `target/c/proxy-epoll`.
+pub fn c_event_loop() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| c_program("proxy-epoll"))
+}
+
+/// Both are made at once, and by one at a time.
+fn c_program(name: &str) -> PathBuf {
+    static MADE: OnceLock<()> = OnceLock::new();
+    MADE.get_or_init(|| {
         run(&mut make(&["examples"]));
-        let program = root().join("target/c/proxy");
-        assert!(program.is_file(), "`make examples` made no {}", program.display());
-        program
-    })
+    });
+    let program = root().join("target/c").join(name);
+    assert!(program.is_file(), "`make examples` made no {}", program.display());
+    program
 }
 
 /// An example in Rust, of the profile under test.

@@ -7,6 +7,7 @@ use super::peers::{allow_many_descriptors, crowd, echo_upstream};
 use super::process::Process;
 use super::support::peer::Listener;
 use super::support::{wait_until, LONG};
+use super::Shape;
 
 const SESSIONS: usize = 1000;
 const FRAMES: usize = 100;
@@ -17,12 +18,11 @@ const KEPT: u64 = 1024;
 /// One crowd at a time: the machine that runs the tests may be small.
 static CROWD: Mutex<()> = Mutex::new(());
 
-fn a_crowd_comes_and_goes(policy: &str, threads_per_session: usize) {
+fn a_crowd_comes_and_goes(shape: Shape, threads_per_session: usize) {
     let _alone = CROWD.lock();
     allow_many_descriptors();
     let listener = Arc::new(Listener::bind());
-    let flags = ["--hook", "upper", "--threads", policy];
-    let host = Process::start_frugal(&listener.url(), &flags);
+    let host = Process::start_frugal(shape, &listener.url(), &["--hook", "upper"]);
     let run = |sessions, frames, at_the_peak: &dyn Fn()| {
         let upstream = echo_upstream(Arc::clone(&listener), sessions);
         crowd(host.addr, sessions, frames, at_the_peak);
@@ -38,7 +38,7 @@ fn a_crowd_comes_and_goes(policy: &str, threads_per_session: usize) {
         assert_eq!(host.threads(), threads + SESSIONS * threads_per_session);
         assert!(host.descriptors() >= descriptors + SESSIONS * 2);
         let each = host.anonymous_memory() as usize / SESSIONS;
-        println!("{policy}: {each} KiB per idle session, its threads' stacks included");
+        println!("{shape:?}: {each} KiB per idle session, its threads' stacks included");
     });
 
     wait_until("all sessions are gone", is_back);
@@ -48,23 +48,28 @@ fn a_crowd_comes_and_goes(policy: &str, threads_per_session: usize) {
     while after >= memory + KEPT && patience.elapsed() < LONG {
         after = host.memory();
     }
-    println!("{policy}: {memory} KiB before, {after} KiB after {SESSIONS} sessions");
-    assert!(after < memory + KEPT, "{policy}: {memory} KiB before, {after} KiB after");
+    println!("{shape:?}: {memory} KiB before, {after} KiB after {SESSIONS} sessions");
+    assert!(after < memory + KEPT, "{shape:?}: {memory} KiB before, {after} KiB after");
     host.tell_to_end();
     host.has_to_end();
 }
 
 #[test]
 fn a_thousand_serial_sessions_leave_nothing_behind() {
-    a_crowd_comes_and_goes("serial", 3);
+    a_crowd_comes_and_goes(Shape::Threads("serial"), 3);
 }
 
 #[test]
 fn a_thousand_concurrent_sessions_leave_nothing_behind() {
-    a_crowd_comes_and_goes("concurrent", 3);
+    a_crowd_comes_and_goes(Shape::Threads("concurrent"), 3);
 }
 
 #[test]
 fn a_thousand_sessions_on_their_callers_threads_leave_nothing_behind() {
-    a_crowd_comes_and_goes("caller", 1);
+    a_crowd_comes_and_goes(Shape::Threads("caller"), 1);
+}
+
+#[test]
+fn a_thousand_sessions_on_one_thread_leave_nothing_behind() {
+    a_crowd_comes_and_goes(Shape::EventLoop, 0);
 }

@@ -43,12 +43,16 @@ pub fn echo_upstream(listener: Arc<Listener>, count: usize) -> Vec<JoinHandle<()
 
 /// The usual limit of 1,024 descriptors is less than a thousand sessions have ends.
 pub fn allow_many_descriptors() {
+    allow_descriptors(4096);
+}
+
+/// As many as the hard limit allows, which must be `needed` at least.
+pub fn allow_descriptors(needed: usize) {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     setrlimit(Resource::Nofile, limit).unwrap();
-    let needed = 4096;
     assert!(
-        limit.maximum.is_none_or(|most| most >= needed),
+        limit.maximum.is_none_or(|most| most >= needed as u64),
         "{needed} descriptors are needed; the hard limit is {:?} (ulimit -Hn)",
         limit.maximum
     );

@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{kill_process, Pid, Signal};
 
-use super::built::{c_host, root, run};
+use super::built::{c_event_loop, c_host, root, run};
 use super::support::LONG;
+use super::Shape;
 
 /// The running C host; killed when dropped.
 pub struct Process {
@@ -43,15 +44,26 @@ fn trim() -> &'static Path {
     })
 }
 
+fn program(shape: Shape) -> Command {
+    match shape {
+        Shape::EventLoop => Command::new(c_event_loop()),
+        Shape::Threads(policy) => {
+            let mut command = Command::new(c_host());
+            command.args(["--threads", policy]);
+            command
+        }
+    }
+}
+
 impl Process {
     /// Starts it in front of the upstream at `url`, on a port of its own choice.
-    pub fn start(url: &str, flags: &[&str]) -> Process {
-        Process::spawn(Command::new(c_host()), url, flags)
+    pub fn start(shape: Shape, url: &str, flags: &[&str]) -> Process {
+        Process::spawn(program(shape), url, flags)
     }
 
     /// The same with an allocator that keeps nothing for itself when `memory` asks: one arena, no cache of stacks.
-    pub fn start_frugal(url: &str, flags: &[&str]) -> Process {
-        let mut command = Command::new(c_host());
+    pub fn start_frugal(shape: Shape, url: &str, flags: &[&str]) -> Process {
+        let mut command = program(shape);
         command.env("LD_PRELOAD", trim());
         command.env("GLIBC_TUNABLES", "glibc.malloc.arena_max=1:glibc.pthread.stack_cache_size=0");
         Process::spawn(command, url, flags)

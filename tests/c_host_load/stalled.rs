@@ -8,7 +8,7 @@ use super::peers::{meet, say_goodbye};
 use super::process::Process;
 use super::support::peer::{Listener, Peer, BINARY};
 use super::support::LONG;
-use super::POLICIES;
+use super::{Shape, SHAPES};
 
 const MIB: usize = 1 << 20;
 /// More than the buffers of two connections and of the host hold together.
@@ -50,9 +50,9 @@ fn texts_cross(from: &mut Peer, to: &mut Peer) {
 }
 
 /// `client_stalls`: the client reads nothing while its upstream floods it; else the other way round.
-fn a_stall_holds_up_nothing_else(policy: &str, client_stalls: bool) {
+fn a_stall_holds_up_nothing_else(shape: Shape, client_stalls: bool) {
     let listener = Listener::bind();
-    let host = Process::start(&listener.url(), &["--hook", "pass", "--threads", policy]);
+    let host = Process::start(shape, &listener.url(), &["--hook", "pass"]);
     let (client, upstream) = meet(host.addr, &listener);
     let (mut stalls, mut floods) =
         if client_stalls { (client, upstream) } else { (upstream, client) };
@@ -90,27 +90,54 @@ fn answers_the_end(mut peer: Peer) {
 
 #[test]
 fn a_client_that_stalls_holds_up_nothing_but_its_own_frames() {
-    POLICIES.iter().for_each(|policy| a_stall_holds_up_nothing_else(policy, true));
+    SHAPES.iter().for_each(|&shape| a_stall_holds_up_nothing_else(shape, true));
 }
 
 #[test]
 fn an_upstream_that_stalls_holds_up_nothing_but_its_own_frames() {
-    POLICIES.iter().for_each(|policy| a_stall_holds_up_nothing_else(policy, false));
+    SHAPES.iter().for_each(|&shape| a_stall_holds_up_nothing_else(shape, false));
 }
 
 #[test]
 fn clients_that_say_nothing_hold_up_no_other() {
-    let listener = Listener::bind();
-    let host = Process::start(&listener.url(), &["--hook", "pass"]);
-    let silent: Vec<_> =
-        (0..50).map(|_| std::net::TcpStream::connect(host.addr).unwrap()).collect();
-    let (mut client, mut upstream) = meet(host.addr, &listener);
-    texts_cross(&mut client, &mut upstream);
-    let goodbye = thread::spawn(move || say_goodbye(client));
-    assert_eq!(upstream.hear_close(), (Some(1000), "done".to_owned()));
-    upstream.send_close(1000, "done");
-    goodbye.join().unwrap();
-    drop(silent);
-    host.tell_to_end();
-    host.has_to_end();
+    for shape in [Shape::Threads("serial"), Shape::EventLoop] {
+        let listener = Listener::bind();
+        let host = Process::start(shape, &listener.url(), &["--hook", "pass"]);
+        let silent: Vec<_> =
+            (0..50).map(|_| std::net::TcpStream::connect(host.addr).unwrap()).collect();
+        let (mut client, mut upstream) = meet(host.addr, &listener);
+        texts_cross(&mut client, &mut upstream);
+        let goodbye = thread::spawn(move || say_goodbye(client));
+        assert_eq!(upstream.hear_close(), (Some(1000), "done".to_owned()));
+        upstream.send_close(1000, "done");
+        goodbye.join().unwrap();
+        drop(silent);
+        host.tell_to_end();
+        host.has_to_end();
+    }
+}
+
+/// One thread serves all: whoever always has something to be read must let the others have their turn.
+#[test]
+fn floods_both_ways_hold_up_no_other() {
+    for shape in SHAPES {
+        let listener = Listener::bind();
+        let host = Process::start(shape, &listener.url(), &["--hook", "pass"]);
+        let floods: Vec<_> = (0..4).map(|_| meet(host.addr, &listener)).collect();
+        let (mut client, mut upstream) = meet(host.addr, &listener);
+        thread::scope(|scope| {
+            for (one, other) in &floods {
+                for (from, to) in [(one, other), (other, one)] {
+                    let (mut from, mut to) = (from.twin(), to.twin());
+                    scope.spawn(move || flood(&mut from, &AtomicUsize::new(0)));
+                    scope.spawn(move || (0..FLOOD).for_each(|_| assert!(to.try_hear().is_some())));
+                }
+            }
+            texts_cross(&mut client, &mut upstream);
+            texts_cross(&mut upstream, &mut client);
+        });
+        drop((floods, client, upstream));
+        host.tell_to_end();
+        host.has_to_end();
+    }
 }

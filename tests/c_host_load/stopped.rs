@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::peers::meet;
 use super::process::Process;
 use super::support::peer::{Listener, Peer, CLOSE, CONTINUATION, TEXT};
-use super::POLICIES;
+use super::{Shape, SHAPES};
 
 const SESSIONS: usize = 20;
 const BUSY: usize = 200;
@@ -15,9 +15,9 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(15);
 /// The default, which no flag changes.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
-fn many_sessions(policy: &str) -> (Process, Vec<Peer>) {
+fn many_sessions(shape: Shape) -> (Process, Vec<Peer>) {
     let listener = Listener::bind();
-    let host = Process::start(&listener.url(), &["--hook", "pass", "--threads", policy]);
+    let host = Process::start(shape, &listener.url(), &["--hook", "pass"]);
     let peers = (0..SESSIONS).flat_map(|_| {
         let (client, upstream) = meet(host.addr, &listener);
         [client, upstream]
@@ -28,18 +28,18 @@ fn many_sessions(policy: &str) -> (Process, Vec<Peer>) {
 
 #[test]
 fn sigterm_closes_every_session_with_1001_and_ends_with_status_0() {
-    for policy in POLICIES {
-        let (host, mut peers) = many_sessions(policy);
+    for shape in SHAPES {
+        let (host, mut peers) = many_sessions(shape);
         let started = Instant::now();
         host.tell_to_end();
         for peer in &mut peers {
-            assert_eq!(peer.hear_close().0, Some(1001), "{policy}");
+            assert_eq!(peer.hear_close().0, Some(1001), "{shape:?}");
             peer.send_close(1001, "");
             peer.shutdown(); // the upstream's part (RFC 6455 section 7.1.1)
         }
         host.has_to_end();
         peers.iter_mut().for_each(Peer::hear_end);
-        assert!(started.elapsed() < CLOSE_TIMEOUT, "{policy}: took {:?}", started.elapsed());
+        assert!(started.elapsed() < CLOSE_TIMEOUT, "{shape:?}: took {:?}", started.elapsed());
     }
 }
 
@@ -69,11 +69,11 @@ fn chat(mut peer: Peer, begins: bool) {
 
 #[test]
 fn two_hundred_busy_sessions_are_closed_between_messages() {
-    for policy in POLICIES {
+    for shape in SHAPES {
         let listener = Listener::bind();
         let timeout = DRAIN_TIMEOUT.as_millis().to_string();
-        let flags = ["--hook", "pass", "--threads", policy, "--drain-timeout", &timeout];
-        let host = Process::start(&listener.url(), &flags);
+        let flags = ["--hook", "pass", "--drain-timeout", &timeout];
+        let host = Process::start(shape, &listener.url(), &flags);
         let told = thread::scope(|scope| {
             for _ in 0..BUSY {
                 let (client, upstream) = meet(host.addr, &listener);
@@ -86,14 +86,14 @@ fn two_hundred_busy_sessions_are_closed_between_messages() {
         });
         host.has_to_end();
         let took = told.elapsed();
-        println!("{policy}: {BUSY} busy sessions were drained in {took:?}");
+        println!("{shape:?}: {BUSY} busy sessions were drained in {took:?}");
         assert!(took < DRAIN_TIMEOUT - Duration::from_secs(1), "by the deadline only: {took:?}");
     }
 }
 
 #[test]
 fn peers_that_do_not_answer_delay_sigterm_by_the_close_timeout_only() {
-    let running = POLICIES.map(many_sessions);
+    let running = SHAPES.map(many_sessions);
     let started = Instant::now();
     running.iter().for_each(|(host, _)| host.tell_to_end());
     for (host, mut peers) in running {

@@ -47,10 +47,16 @@ pub(crate) fn linkable(name: &str) -> PathBuf {
 }
 
 /// Compiles and links `source` to `program`, in a directory of [`linkable`].
-pub(crate) fn link(mut compiler: Command, source: &str, program: &Path) {
+pub(crate) fn link(compiler: Command, source: &str, program: &Path) {
+    link_all(compiler, &[source], program);
+}
+
+/// The same with several sources.
+pub(crate) fn link_all(mut compiler: Command, sources: &[&str], program: &Path) {
     let (root, out) = (Path::new(env!("CARGO_MANIFEST_DIR")), program.parent().unwrap());
     compiler.args(["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-g", "-O1", "-pthread"]);
-    compiler.arg("-I").arg(root.join("include")).arg(root.join(source)).arg("-o").arg(program);
+    compiler.arg("-I").arg(root.join("include")).args(sources.iter().map(|name| root.join(name)));
+    compiler.arg("-o").arg(program);
     compiler.arg("-L").arg(out).arg("-lwsproxy").arg(format!("-Wl,-rpath,{}", out.display()));
     run(&mut compiler);
 }

@@ -130,6 +130,15 @@ typedef struct wsproxy_bytes {
     size_t len;
 } wsproxy_bytes;
 
+typedef struct wsproxy_turn {
+    const void *data;
+    size_t len;
+    int32_t more;
+    int32_t wants_input;
+    int32_t back;
+    int32_t closing;
+} wsproxy_turn;
+
 typedef int (*wsproxy_on_open)(struct wsproxy *p, void *userdata);
 
 typedef void (*wsproxy_on_end)(struct wsproxy *p, int result, void *userdata);
@@ -187,6 +196,10 @@ int wsproxy_config_set_close_timeout(struct wsproxy_config *config, int64_t ms);
 
 int wsproxy_config_set_keepalive_interval(struct wsproxy_config *config, int64_t ms);
 
+int wsproxy_config_set_send_queue(struct wsproxy_config *config, uint64_t bytes);
+
+int wsproxy_config_set_thread_stack_size(struct wsproxy_config *config, uint64_t bytes);
+
 int wsproxy_config_set_pass_headers(struct wsproxy_config *config, int on);
 
 int wsproxy_config_add_header(struct wsproxy_config *config, const char *name, const char *value);
@@ -202,10 +215,6 @@ int wsproxy_config_set_forwarded(struct wsproxy_config *config, int which);
 int wsproxy_config_set_http_proxy(struct wsproxy_config *config, const char *url);
 
 int wsproxy_config_add_origin(struct wsproxy_config *config, const char *origin);
-
-int wsproxy_config_set_send_queue(struct wsproxy_config *config, uint64_t bytes);
-
-int wsproxy_config_set_thread_stack_size(struct wsproxy_config *config, uint64_t bytes);
 
 int wsproxy_config_set_upstream_verify(struct wsproxy_config *config, int on);
 
@@ -361,6 +370,24 @@ int wsproxy_pull_input(struct wsproxy *p, int side, const void *data, size_t len
 
 int wsproxy_pull_input_ended(struct wsproxy *p, int side, const char *how, size_t len);
 
+int wsproxy_pull_output(const struct wsproxy *p, int side, struct wsproxy_bytes *out, size_t count);
+
+int wsproxy_pull_wrote(struct wsproxy *p, int side, size_t count);
+
+int wsproxy_pull_output_failed(struct wsproxy *p, int side);
+
+int wsproxy_pull_wants_fin(const struct wsproxy *p, int side);
+
+int wsproxy_pull_is_closed(const struct wsproxy *p, int side);
+
+int wsproxy_pull_tick(struct wsproxy *p, int64_t now_ms);
+
+int64_t wsproxy_pull_deadline(const struct wsproxy *p);
+
+int wsproxy_pull_is_over(const struct wsproxy *p);
+
+int wsproxy_pull_result(struct wsproxy *p);
+
 const struct wsproxy_frame *wsproxy_pull_frame(struct wsproxy *p, int side);
 
 const struct wsproxy_frame *wsproxy_pull_verdict(struct wsproxy *p, int side, int verdict);
@@ -383,23 +410,13 @@ int wsproxy_pull_end(struct wsproxy *p,
                      const char *upstream_reason,
                      size_t upstream_reason_len);
 
-int wsproxy_pull_output(const struct wsproxy *p, int side, struct wsproxy_bytes *out, size_t count);
+const struct wsproxy_frame *wsproxy_pull_read(struct wsproxy *p,
+                                              int side,
+                                              const void *data,
+                                              size_t len,
+                                              int64_t now_ms);
 
-int wsproxy_pull_wrote(struct wsproxy *p, int side, size_t count);
-
-int wsproxy_pull_output_failed(struct wsproxy *p, int side);
-
-int wsproxy_pull_wants_fin(const struct wsproxy *p, int side);
-
-int wsproxy_pull_is_closed(const struct wsproxy *p, int side);
-
-int wsproxy_pull_tick(struct wsproxy *p, int64_t now_ms);
-
-int64_t wsproxy_pull_deadline(const struct wsproxy *p);
-
-int wsproxy_pull_is_over(const struct wsproxy *p);
-
-int wsproxy_pull_result(struct wsproxy *p);
+int wsproxy_pull_turn(struct wsproxy *p, int side, struct wsproxy_turn *out, size_t out_size);
 
 struct wsproxy_server *wsproxy_server_new(const struct wsproxy_config *config);
 

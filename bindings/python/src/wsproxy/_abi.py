@@ -94,6 +94,17 @@ class wsproxy_bytes(Structure):
     ]
 
 
+class wsproxy_turn(Structure):
+    _fields_ = [
+        ("data", c_void_p),
+        ("len", c_size_t),
+        ("more", c_int32),
+        ("wants_input", c_int32),
+        ("back", c_int32),
+        ("closing", c_int32),
+    ]
+
+
 class wsproxy_server_counters(Structure):
     _fields_ = [
         ("accepted", c_uint64),
@@ -134,6 +145,8 @@ PROTOTYPES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "wsproxy_config_set_write_timeout": (c_int, (c_void_p, c_int64)),
     "wsproxy_config_set_close_timeout": (c_int, (c_void_p, c_int64)),
     "wsproxy_config_set_keepalive_interval": (c_int, (c_void_p, c_int64)),
+    "wsproxy_config_set_send_queue": (c_int, (c_void_p, c_uint64)),
+    "wsproxy_config_set_thread_stack_size": (c_int, (c_void_p, c_uint64)),
     "wsproxy_config_set_pass_headers": (c_int, (c_void_p, c_int)),
     "wsproxy_config_add_header": (c_int, (c_void_p, c_char_p, c_char_p)),
     "wsproxy_config_set_header": (c_int, (c_void_p, c_char_p, c_char_p)),
@@ -142,8 +155,6 @@ PROTOTYPES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "wsproxy_config_set_forwarded": (c_int, (c_void_p, c_int)),
     "wsproxy_config_set_http_proxy": (c_int, (c_void_p, c_char_p)),
     "wsproxy_config_add_origin": (c_int, (c_void_p, c_char_p)),
-    "wsproxy_config_set_send_queue": (c_int, (c_void_p, c_uint64)),
-    "wsproxy_config_set_thread_stack_size": (c_int, (c_void_p, c_uint64)),
     "wsproxy_config_set_upstream_verify": (c_int, (c_void_p, c_int)),
     "wsproxy_config_add_upstream_ca": (c_int, (c_void_p, c_void_p, c_size_t)),
     "wsproxy_config_add_upstream_ca_file": (c_int, (c_void_p, c_char_p)),
@@ -215,14 +226,6 @@ PROTOTYPES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "wsproxy_pull_filled": (c_int, (c_void_p, c_int, c_size_t)),
     "wsproxy_pull_input": (c_int, (c_void_p, c_int, c_void_p, c_size_t)),
     "wsproxy_pull_input_ended": (c_int, (c_void_p, c_int, c_char_p, c_size_t)),
-    "wsproxy_pull_frame": (c_void_p, (c_void_p, c_int)),
-    "wsproxy_pull_verdict": (c_void_p, (c_void_p, c_int, c_int)),
-    "wsproxy_pull_fail": (c_int, (c_void_p, c_int, c_char_p, c_size_t)),
-    "wsproxy_pull_pass": (c_int, (c_void_p, c_int)),
-    "wsproxy_pull_set_payload": (c_int, (c_void_p, c_int, c_void_p, c_size_t)),
-    "wsproxy_pull_set_code": (c_int, (c_void_p, c_int, c_int)),
-    "wsproxy_pull_set_end": (c_int, (c_void_p, c_int, c_int, c_int, c_char_p, c_size_t)),
-    "wsproxy_pull_end": (c_int, (c_void_p, c_int, c_char_p, c_size_t, c_int, c_char_p, c_size_t)),
     "wsproxy_pull_output": (c_int, (c_void_p, c_int, c_void_p, c_size_t)),
     "wsproxy_pull_wrote": (c_int, (c_void_p, c_int, c_size_t)),
     "wsproxy_pull_output_failed": (c_int, (c_void_p, c_int)),
@@ -232,6 +235,16 @@ PROTOTYPES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "wsproxy_pull_deadline": (c_int64, (c_void_p,)),
     "wsproxy_pull_is_over": (c_int, (c_void_p,)),
     "wsproxy_pull_result": (c_int, (c_void_p,)),
+    "wsproxy_pull_frame": (c_void_p, (c_void_p, c_int)),
+    "wsproxy_pull_verdict": (c_void_p, (c_void_p, c_int, c_int)),
+    "wsproxy_pull_fail": (c_int, (c_void_p, c_int, c_char_p, c_size_t)),
+    "wsproxy_pull_pass": (c_int, (c_void_p, c_int)),
+    "wsproxy_pull_set_payload": (c_int, (c_void_p, c_int, c_void_p, c_size_t)),
+    "wsproxy_pull_set_code": (c_int, (c_void_p, c_int, c_int)),
+    "wsproxy_pull_set_end": (c_int, (c_void_p, c_int, c_int, c_int, c_char_p, c_size_t)),
+    "wsproxy_pull_end": (c_int, (c_void_p, c_int, c_char_p, c_size_t, c_int, c_char_p, c_size_t)),
+    "wsproxy_pull_read": (c_void_p, (c_void_p, c_int, c_void_p, c_size_t, c_int64)),
+    "wsproxy_pull_turn": (c_int, (c_void_p, c_int, c_void_p, c_size_t)),
     "wsproxy_server_new": (c_void_p, (c_void_p,)),
     "wsproxy_server_set_upstream": (c_int, (c_void_p, c_char_p)),
     "wsproxy_server_set_max_connections": (c_int, (c_void_p, c_uint64)),

@@ -1,0 +1,177 @@
+//! The engine alone: no sockets, one thread. `cargo bench`, or `cargo bench -- relay` for some of it.
+//!
+//! Theory: one iteration of a relay is what one read brings: a batch of frames goes in, each gets its verdict, and what
+//! is ready is taken out. Copying the batch into the engine is the kernel's work in a session and is not counted.
+//! Figures per second are frames for small ones and bytes for large ones.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use criterion::{criterion_group, criterion_main, Bencher, BenchmarkId, Criterion, Throughput};
+use wsproxy::ws::decode::decode;
+use wsproxy::ws::direction::{Direction, Poll};
+use wsproxy::ws::encode::encode;
+use wsproxy::ws::frame::{Kind, Side};
+use wsproxy::ws::limits::Limits;
+use wsproxy::ws::mask::{apply_mask, MaskSource};
+use wsproxy::ws::receive::Rules;
+use wsproxy::ws::utf8::Utf8;
+use wsproxy::Verdict;
+
+const SMALL: usize = 125;
+const LARGE: usize = 64 * 1024;
+const HUGE: usize = 1024 * 1024;
+
+/// What one read brings of small frames.
+const BATCH: usize = 256;
+
+const SEED: [u8; 32] = [7; 32];
+
+fn frame(from: Side, kind: Kind, len: usize) -> Vec<u8> {
+    let mask = (from == Side::Client).then(|| MaskSource::from_seed(SEED).next_mask());
+    let mut bytes = Vec::new();
+    encode(&mut bytes, kind, true, &vec![b'a'; len], mask);
+    bytes
+}
+
+fn decoding(c: &mut Criterion) {
+    let mut group = c.benchmark_group("decode");
+    group.throughput(Throughput::Elements(1));
+    for len in [SMALL, 1000, LARGE] {
+        let bytes = frame(Side::Client, Kind::Binary, len);
+        group.bench_with_input(BenchmarkId::from_parameter(len), &bytes, |b, bytes| {
+            b.iter(|| decode(black_box(bytes), Side::Client));
+        });
+    }
+    group.finish();
+}
+
+fn masking(c: &mut Criterion) {
+    let mut group = c.benchmark_group("mask");
+    for len in [SMALL, LARGE, HUGE] {
+        let mut payload = vec![b'a'; len];
+        group.throughput(Throughput::Bytes(len as u64));
+        group.bench_function(BenchmarkId::new("once", len), |b| {
+            b.iter(|| apply_mask(black_box(&mut payload), [1, 2, 3, 4], 0));
+        });
+        group.bench_function(BenchmarkId::new("off and on again", len), |b| {
+            b.iter(|| {
+                apply_mask(black_box(&mut payload), [1, 2, 3, 4], 0);
+                apply_mask(black_box(&mut payload), [5, 6, 7, 8], 0);
+            });
+        });
+    }
+    group.throughput(Throughput::Elements(1));
+    group.bench_function("a fresh one", |b| {
+        let mut masks = MaskSource::from_seed(SEED);
+        b.iter(|| masks.next_mask());
+    });
+    group.finish();
+}
+
+fn text(c: &mut Criterion) {
+    let mut group = c.benchmark_group("utf8");
+    let mixed = "Zürich, 東京, Αθήνα 🦀 ".repeat(LARGE / 32);
+    let ascii = "plain words, ".repeat(LARGE / 13);
+    for (name, text) in
+        [("ascii", &*ascii), ("mixed", &*mixed), ("small ascii", ascii.split_at(SMALL).0)]
+    {
+        group.throughput(Throughput::Bytes(text.len() as u64));
+        group.bench_function(name, |b| {
+            b.iter(|| Utf8::default().feed(black_box(text.as_bytes())));
+        });
+    }
+    group.finish();
+}
+
+/// The default limits of a configuration, with room for the frames that are measured.
+fn rules() -> Rules {
+    let most = 64 << 20;
+    let limits = Limits {
+        max_frame_size: most,
+        max_message_size: most,
+        max_fragments: 1 << 20,
+        explain: false,
+    };
+    Rules { aggregate: false, check_utf8: true, limits }
+}
+
+/// Puts `bytes` in as far as there is room; returns how many.
+fn read(direction: &mut Direction, bytes: &[u8]) -> usize {
+    let space = direction.space();
+    let count = space.len().min(bytes.len());
+    space[..count].copy_from_slice(&bytes[..count]);
+    direction.filled(count);
+    count
+}
+
+/// Deals with all that is there, as a session does; the hook looks at the payload's length.
+fn relay(direction: &mut Direction) {
+    while direction.poll().expect("legal frames") == Poll::Frame {
+        let verdict = match direction.frame() {
+            Some(frame) if frame.payload().len() != usize::MAX => Verdict::Forward,
+            _ => Verdict::Drop,
+        };
+        direction.resolve(black_box(verdict));
+        if direction.is_full() {
+            write(direction);
+        }
+    }
+    write(direction);
+}
+
+fn write(direction: &mut Direction) {
+    let count = direction.ready().iter().map(|part| black_box(part).len()).sum();
+    direction.wrote(count);
+}
+
+/// The time that the engine needs for `bytes`, so many times.
+fn time_relay(bencher: &mut Bencher, direction: &mut Direction, bytes: &[u8]) {
+    bencher.iter_custom(|iterations| {
+        let mut total = Duration::ZERO;
+        for _ in 0..iterations {
+            let mut done = 0;
+            while done < bytes.len() {
+                done += read(direction, &bytes[done..]);
+                let begun = Instant::now();
+                relay(direction);
+                total += begun.elapsed();
+            }
+        }
+        total
+    });
+}
+
+fn relaying(c: &mut Criterion) {
+    for (name, inspected) in [("relay with a hook", true), ("relay without", false)] {
+        let mut group = c.benchmark_group(name);
+        for from in Side::BOTH {
+            for (kind, len, count) in [
+                (Kind::Binary, SMALL, BATCH),
+                (Kind::Text, SMALL, BATCH),
+                (Kind::Binary, LARGE, 1),
+                (Kind::Text, LARGE, 1),
+                (Kind::Binary, HUGE, 1),
+            ] {
+                let mut direction = Direction::new(from, rules(), SEED, [0; 8]);
+                direction.set_inspected(inspected);
+                let bytes = frame(from, kind, len).repeat(count);
+                group.throughput(match count {
+                    1 => Throughput::Bytes(len as u64),
+                    count => Throughput::Elements(count as u64),
+                });
+                let id = BenchmarkId::new(format!("{kind:?} from {from:?}"), len);
+                group.bench_function(id, |b| time_relay(b, &mut direction, &bytes));
+            }
+        }
+        group.finish();
+    }
+}
+
+fn quick() -> Criterion {
+    let second = Duration::from_secs(1);
+    Criterion::default().warm_up_time(second / 4).measurement_time(second).sample_size(30)
+}
+
+criterion_group!(name = engine; config = quick(); targets = decoding, masking, text, relaying);
+criterion_main!(engine);
