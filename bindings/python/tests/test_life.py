@@ -23,6 +23,9 @@ import wsproxy
 from peer import *
 from scene import Outcome, Scene
 
+# Who starts the tests in the background has had Ctrl-C ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 def session(**settings):
     s = Scene(close_timeout=600, **settings)
     connecting = Outcome(lambda: s.proxy.connect(s.client_end, s.url))

@@ -98,9 +98,9 @@ class End(asyncio.Protocol):
 
     async def let_go(self) -> None:
         """Closes the connection."""
-        if self.transport is None or self.gone.done():
+        if self.transport is None:
             return
-        self.transport.close()
+        self.transport.close()  # though it may be gone: that it was closed is noted by this alone
         try:
             await asyncio.wait_for(asyncio.shield(self.gone), LINGER_SECONDS)
         except asyncio.TimeoutError:
