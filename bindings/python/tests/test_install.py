@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -42,6 +44,17 @@ def fresh(tmp_path_factory):
         return str(home / "bin" / "python")
 
     return make
+
+
+def test_a_source_distribution_has_all_that_cargo_wants(tmp_path):
+    run(sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(tmp_path), cwd=PACKAGE)
+    (archive,) = tmp_path.iterdir()
+    with tarfile.open(archive) as files:
+        files.extractall(tmp_path, filter="data")
+    (rust,) = tmp_path.glob("wsproxy-*/rust")
+    cargo = os.environ.get("CARGO") or shutil.which("cargo") or str(Path.home() / ".cargo/bin/cargo")
+    run(cargo, "fetch", "--locked", "--offline", cwd=rust)
+    assert not list(rust.parent.rglob("*.so*"))
 
 
 def works(python, folder):
