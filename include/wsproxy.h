@@ -1548,7 +1548,9 @@ int wsproxy_pull_end(struct wsproxy *p,
 
 /**
  * For a host to which every call is dear (a scripting language): `wsproxy_pull_tick`, `wsproxy_pull_input` and
- * `wsproxy_pull_frame` in one. NULL also if the bytes were not taken, in whatever state the session is.
+ * `wsproxy_pull_frame` in one, for bytes that were read because `wsproxy_pull_wants_input` had said so: they are taken
+ * even if something has come to wait for the other side since then, because of the time or of another thread. NULL also
+ * if they were not taken: nothing that comes from `side` counts any more, or a frame of its waits.
  */
 const struct wsproxy_frame *wsproxy_pull_read(struct wsproxy *p,
                                               int side,

@@ -226,7 +226,7 @@ fn a_slow_reader_is_not_taken_for_one_that_answers_no_pings() {
     let bytes = &frame(true, BINARY, &vec![7; 15 << 20], None);
     on_every_policy(|policy| {
         let config = config(policy, |c| {
-            c.idle_timeout(Duration::from_millis(800));
+            c.idle_timeout(Duration::from_millis(2000)); // and time for a busy machine to take it all in
             c.keepalive_interval(Duration::from_millis(100));
         });
         let (mut client, upstream, host) = session(config, |_| Verdict::Forward);
@@ -240,7 +240,7 @@ fn a_slow_reader_is_not_taken_for_one_that_answers_no_pings() {
                 0 => panic!("{policy:?}: {left} bytes are missing: {:?}", host.outcome()),
                 count => left = left.saturating_sub(count),
             }
-            thread::sleep(Duration::from_millis(30));
+            thread::sleep(Duration::from_millis(60));
         }
         sending.join().unwrap().unwrap();
     });

@@ -620,3 +620,81 @@ fn an_ipv4_client_of_an_ipv6_socket_is_told_as_ipv4() {
     let request = String::from_utf8(session.upstream.clone()).unwrap();
     assert!(request.contains("X-Forwarded-For: 192.0.2.7\r\n"), "{request}");
 }
+
+/// Bytes that the host has read already, at `now`; then frames, and output.
+fn read(session: &mut Session, from: Side, bytes: &[u8], now: u64) {
+    session.pull.read(from, bytes, now).unwrap();
+    session.settle();
+}
+
+#[test]
+fn bytes_that_were_read_are_taken_though_a_ping_is_due_or_another_thread_has_sent() {
+    let mut config = Config::new();
+    config.keepalive_interval(Duration::from_secs(5));
+    let mut session = Session::open(config);
+    let hello = frame(Side::Client, 0x82, b"hello");
+    let (first, rest) = hello.split_at(4);
+    read(&mut session, Side::Client, first, 1500);
+    session.proxy.send(Side::Upstream, Kind::Text, b"sent").unwrap();
+    read(&mut session, Side::Client, rest, 1501);
+    read(&mut session, Side::Client, &hello, 6500);
+    let frames = session.frames(Side::Upstream);
+    let count = |kind: u8| frames.iter().filter(|(first, _)| *first == kind).count();
+    assert_eq!((count(0x82), count(0x81), count(0x89)), (2, 1, 1), "{frames:?}");
+    assert!(frames.iter().all(|(first, payload)| *first != 0x82 || payload == b"hello"));
+}
+
+#[test]
+fn bytes_that_were_read_do_not_disturb_those_that_wait_to_be_written() {
+    let mut session = Session::open(Config::new());
+    let some: Vec<_> = (0..50).map(|n| frame(Side::Client, 0x82, &[n; 300])).collect();
+    for (n, frame) in some.iter().enumerate() {
+        session.pull.read(Side::Client, frame, 1500).unwrap();
+        session.pull.pass(Side::Client);
+        if n % 7 == 3 {
+            session.pull.wrote(Side::Upstream, 1); // a part of what waits
+            session.upstream.push(0x82);
+            session.settle();
+        }
+    }
+    session.settle();
+    let expected: Vec<_> = (0..50).map(|n| (0x82, vec![n; 300])).collect();
+    assert_eq!(session.frames(Side::Upstream), expected);
+}
+
+#[test]
+fn bytes_are_not_taken_while_a_frame_of_the_same_side_waits() {
+    let mut session = Session::open(Config::new());
+    let hello = frame(Side::Client, 0x82, b"hello");
+    session.pull.read(Side::Client, &hello, 1500).unwrap();
+    assert!(session.pull.poll(Side::Client));
+    let refused = session.pull.read(Side::Client, &hello, 1500).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Again);
+}
+
+#[test]
+fn there_is_more_to_be_done_until_what_a_large_frame_took_is_given_back() {
+    for joined in [false, true] {
+        let mut config = Config::new();
+        config.aggregate(Side::Client, joined);
+        let mut session = Session::open(config);
+        let first = if joined { 0x02 } else { 0x82 };
+        for (first, size) in [(first, 1 << 20), (0x80, 1)].into_iter().take(1 + usize::from(joined))
+        {
+            let bytes = frame(Side::Client, first, &vec![7; size]);
+            session.pull.read(Side::Client, &bytes, 2000).unwrap();
+            session.pull.pass(Side::Client);
+        }
+        session.pull.take_output(Side::Upstream);
+        assert!(session.pull.taken(Side::Upstream).len() > 1 << 20);
+        let mut turns = 0;
+        while session.pull.has_more(Side::Upstream) {
+            turns += 1;
+            assert!(turns < 3, "{turns} turns for nothing");
+            session.pull.pass(Side::Client);
+            session.pull.take_output(Side::Upstream);
+            assert!(session.pull.taken(Side::Upstream).is_empty());
+        }
+        assert!(turns > 0);
+    }
+}

@@ -46,7 +46,9 @@ impl Pulled {
 }
 
 /// For a host to which every call is dear (a scripting language): `wsproxy_pull_tick`, `wsproxy_pull_input` and
-/// `wsproxy_pull_frame` in one. NULL also if the bytes were not taken, in whatever state the session is.
+/// `wsproxy_pull_frame` in one, for bytes that were read because `wsproxy_pull_wants_input` had said so: they are taken
+/// even if something has come to wait for the other side since then, because of the time or of another thread. NULL also
+/// if they were not taken: nothing that comes from `side` counts any more, or a frame of its waits.
 #[no_mangle]
 pub unsafe extern "C" fn wsproxy_pull_read(
     p: *mut wsproxy,
@@ -63,9 +65,8 @@ pub unsafe extern "C" fn wsproxy_pull_read(
     // SAFETY: passed on to the caller.
     unsafe {
         ask(p, none, |pulled| {
-            pulled.pull.tick(u64::try_from(now_ms).unwrap_or_default());
             *pulled.room.get_mut(side) = 0;
-            if pulled.pull.input(side, data).is_err() {
+            if pulled.pull.read(side, data, u64::try_from(now_ms).unwrap_or_default()).is_err() {
                 return none;
             }
             pulled.show(side).unwrap_or(none)

@@ -83,6 +83,10 @@ impl Pull {
     pub fn tick(&mut self, now: u64) {
         let moved = now > self.now;
         self.now = self.now.max(now);
+        self.look_around(moved);
+    }
+
+    fn look_around(&mut self, moved: bool) {
         if self.halves.is_some() {
             let stopped = self.control.urgency() >= Urgency::Stop;
             self.handshakes(|halves, means| {
@@ -108,9 +112,12 @@ impl Pull {
 
     /// Whether to read from `from` now. If not, its bytes are to stay where they are.
     pub fn wants_input(&self, from: Side) -> bool {
+        self.listens_to(from) && self.relay.wants_input(from)
+    }
+
+    fn listens_to(&self, from: Side) -> bool {
         self.ended.get(from).is_none()
             && self.halves.as_ref().is_none_or(|halves| !halves.is_lost())
-            && self.relay.wants_input(from)
     }
 
     /// Room to read into; [`Pull::filled`] says how much was read. Empty unless [`Pull::wants_input`].
@@ -133,12 +140,32 @@ impl Pull {
     /// [`ErrorKind::Again`] unless [`Pull::wants_input`]; then none was taken.
     pub fn input(&mut self, from: Side, bytes: &[u8]) -> Result<()> {
         if !self.wants_input(from) {
-            let words = format!("nothing is to be read from the {from} now");
-            return Err(Error::new(ErrorKind::Again, fault_of(from.other()), words));
+            return Err(refused(from));
         }
         self.relay.give(from, bytes, self.now);
         self.advance();
         Ok(())
+    }
+
+    /// [`Pull::input`] and [`Pull::tick`] for bytes that were read because [`Pull::wants_input`] had said so, by a host that
+    /// cannot leave them where they are. What has come to wait for the other side since then, because of the time or of
+    /// another thread, does not refuse them.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Again`] if nothing that comes from `from` counts, or a frame of its waits; then none was taken.
+    pub fn read(&mut self, from: Side, bytes: &[u8], now: u64) -> Result<()> {
+        let moved = now > self.now;
+        self.now = self.now.max(now);
+        let takes = self.listens_to(from) && self.relay.engine.takes_input(from);
+        if takes {
+            self.relay.give(from, bytes, self.now);
+        }
+        self.advance();
+        self.look_around(moved);
+        match takes {
+            true => Ok(()),
+            false => Err(refused(from)),
+        }
     }
 
     /// The stream of `from` has ended, or its connection broke or never came about: `how`, for the words of the error.
@@ -242,10 +269,12 @@ impl Pull {
         }
     }
 
-    /// Whether output waits for `to`, or frames from the other side that were left: then there is more to be done as
-    /// soon as what was taken is written.
+    /// Whether output waits for `to`, or frames from the other side that were left, or much memory is to be given back:
+    /// then there is more to be done as soon as what was taken is written.
     pub fn has_more(&self, to: Side) -> bool {
-        self.has_output(to) || self.relay.has_left(to.other())
+        let is_swollen = self.taken.get(to).copy.capacity() > KEPT_COPY
+            || self.relay.engine.directions.get(to.other()).is_swollen();
+        is_swollen || self.has_output(to) || self.relay.has_left(to.other())
     }
 
     /// Whether a close frame has passed anywhere.
@@ -318,6 +347,11 @@ impl Pull {
         }
         self.relay.count();
     }
+}
+
+fn refused(from: Side) -> Error {
+    let words = format!("nothing is to be read from the {from} now");
+    Error::new(ErrorKind::Again, fault_of(from.other()), words)
 }
 
 impl Drop for Pull {

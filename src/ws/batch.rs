@@ -47,6 +47,14 @@ impl Batch {
         in_place.then_some(run)
     }
 
+    /// Copies the run, so that the inbox may move its bytes.
+    pub fn lift(&mut self, inbox: &Inbox) {
+        let run = std::mem::take(&mut self.run);
+        if !run.is_empty() {
+            self.tail.splice(..std::mem::take(&mut self.written), inbox.slice(run).iter().copied());
+        }
+    }
+
     /// `count` bytes of it were written.
     pub fn wrote(&mut self, count: usize) {
         let of_run = count.min(self.run.len());
@@ -140,6 +148,20 @@ mod tests {
         assert_eq!(batch.take(&inbox, &mut copy), None);
         assert_eq!(copy, b"one-host-");
         assert!(batch.is_empty());
+    }
+
+    #[test]
+    fn what_was_lifted_does_not_need_the_inbox() {
+        let (mut inbox, mut batch) = (Inbox::new(), Batch::default());
+        inbox.append(b"onetwo");
+        batch.add_in_place(&inbox, 0..6);
+        batch.wrote(1);
+        batch.tail().extend_from_slice(b"-host-");
+        batch.lift(&inbox);
+        assert_eq!(text(&batch, &Inbox::new()), "netwo-host-");
+        batch.wrote(7);
+        batch.lift(&inbox);
+        assert_eq!(text(&batch, &Inbox::new()), "ost-");
     }
 
     #[test]

@@ -164,10 +164,11 @@ impl Direction {
         }
     }
 
-    /// Takes bytes that the host has read elsewhere; as [`Direction::space`] and [`Direction::filled`].
+    /// Takes bytes that the host has read elsewhere. What is ready may still wait.
     pub fn give(&mut self, bytes: &[u8]) {
-        debug_assert!(self.batch.is_empty() && self.waiting.is_none());
+        debug_assert!(self.waiting.is_none());
         if !self.deaf {
+            self.batch.lift(&self.receiver.inbox);
             self.receiver.inbox.give(bytes);
         }
     }
@@ -192,13 +193,26 @@ impl Direction {
         self.batch.is_large()
     }
 
-    /// `count` bytes of what was ready were written.
+    /// `count` bytes of what was ready were written. A peer that is silent after a large frame must not keep its size.
     pub fn wrote(&mut self, count: usize) {
         self.batch.wrote(count);
+        self.slim();
+    }
+
+    fn slim(&mut self) {
+        if self.batch.is_empty() && self.waiting.is_none() {
+            self.receiver.inbox.slim();
+        }
+    }
+
+    /// Whether more memory is kept than is needed, which [`Direction::take_ready`] gives back if it is called once more.
+    pub fn is_swollen(&self) -> bool {
+        self.waiting.is_none() && self.receiver.inbox.is_swollen()
     }
 
     /// Takes all that is ready, as written: in place, or into `copy`.
     pub fn take_ready(&mut self, copy: &mut Vec<u8>) -> Option<Range<usize>> {
+        self.slim(); // what was taken before is gone
         self.batch.take(&self.receiver.inbox, copy)
     }
 

@@ -72,9 +72,15 @@ impl Engine {
         if !self.opening.is_done() {
             return self.opening.wants_input(from);
         }
-        self.outboxes.get(from).closing().is_awaited(from)
-            && !self.directions.get(from).has_frame()
-            && !self.has_output(from.other())
+        self.takes_input(from) && !self.has_output(from.other())
+    }
+
+    /// Whether bytes from `from` can be taken, whatever waits for the other side: those that were read already.
+    pub fn takes_input(&self, from: Side) -> bool {
+        if !self.opening.is_done() {
+            return self.opening.wants_input(from);
+        }
+        self.outboxes.get(from).closing().is_awaited(from) && !self.directions.get(from).has_frame()
     }
 
     /// Room for the next read from `from`; only when [`Engine::wants_input`] said so.
@@ -87,7 +93,7 @@ impl Engine {
         self.directions.get_mut(from).filled(count);
     }
 
-    /// Takes bytes from `from` that the host has read elsewhere; only when [`Engine::wants_input`] said so.
+    /// Takes bytes from `from` that the host has read elsewhere; only when [`Engine::takes_input`] says so.
     pub fn give(&mut self, from: Side, bytes: &[u8]) {
         self.directions.get_mut(from).give(bytes);
     }

@@ -46,14 +46,26 @@ impl Inbox {
         self.buffer.get(range).unwrap_or_default()
     }
 
-    /// Where the unread bytes begin; good until the next [`Inbox::space`].
+    /// Where the unread bytes begin; good until the next [`Inbox::space`] or [`Inbox::slim`].
     pub fn position(&self) -> usize {
         self.start
     }
 
-    /// The first `count` unread bytes are dealt with. They stay in place until the next [`Inbox::space`].
+    /// The first `count` unread bytes are dealt with. They stay in place until then.
     pub fn consume(&mut self, count: usize) {
         self.start = (self.start + count).min(self.end);
+    }
+
+    /// Whether it is empty and keeps much more memory than it needs.
+    pub fn is_swollen(&self) -> bool {
+        self.start == self.end && self.buffer.len() > KEPT
+    }
+
+    /// Gives that memory back: bytes that were dealt with lie there no longer.
+    pub fn slim(&mut self) {
+        if self.is_swollen() {
+            self.move_to(STEADY);
+        }
     }
 
     /// Forgets everything unread.
@@ -207,6 +219,20 @@ mod tests {
         }
         assert_eq!(inbox.unread().len(), came);
         assert!(moves < 12, "{moves} times");
+    }
+
+    #[test]
+    fn what_a_large_frame_has_made_of_it_is_given_back_when_it_is_empty() {
+        let mut inbox = Inbox::new();
+        inbox.give(&[1; 1 << 20]);
+        inbox.slim();
+        assert_eq!(inbox.unread().len(), 1 << 20);
+        inbox.consume(1 << 20);
+        assert!(inbox.is_swollen());
+        inbox.slim();
+        assert!(!inbox.is_swollen() && inbox.buffer.capacity() <= KEPT);
+        inbox.give(b"more");
+        assert_eq!(inbox.unread(), b"more");
     }
 
     #[test]

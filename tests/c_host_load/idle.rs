@@ -30,7 +30,8 @@ fn thousands_of_idle_sessions_on_one_thread_hold_up_nobody_and_end_when_it_is_ti
     let mut sessions = Vec::new();
     let began = Instant::now();
     for number in 0..SESSIONS {
-        sessions.push((meet(host.addr, &listener), Instant::now()));
+        let called = Instant::now(); // its time begins later
+        sessions.push((meet(host.addr, &listener), called));
         if number % 100 == 0 {
             talk();
         }
@@ -39,12 +40,13 @@ fn thousands_of_idle_sessions_on_one_thread_hold_up_nobody_and_end_when_it_is_ti
     assert_eq!(host.threads(), 1);
 
     // Each ends no earlier than its time, in their order, while one goes on.
-    for (number, ((mut client, mut upstream), met)) in sessions.into_iter().enumerate() {
+    for (number, ((mut client, mut upstream), called)) in sessions.into_iter().enumerate() {
         for peer in [&mut client, &mut upstream] {
             assert_eq!(peer.hear_close().0, Some(1001), "session {number}");
             peer.send_close(1001, "");
         }
-        assert!(met.elapsed() + Duration::from_millis(50) > idle, "session {number} was cut short");
+        let rounding = Duration::from_millis(2);
+        assert!(called.elapsed() + rounding >= idle, "session {number} was cut short");
         upstream.shutdown();
         if number % 100 == 0 {
             talk();

@@ -1,6 +1,7 @@
 //! Mended: a callback that fails ends its session for both sides, and `execute` says why.
 
-use super::scene::{close, session, Scene, ROLES};
+use super::conf::Conf;
+use super::scene::{close, handler, session, Scene, ROLES};
 use super::support::offence::PROMPT;
 use super::support::peer::{Peer, CLOSE, TEXT};
 
@@ -36,7 +37,8 @@ fn a_callback_that_throws_ends_both_sides_with_1011() {
 
 #[test]
 fn a_callback_that_throws_what_is_no_string_ends_both_sides_with_1011() {
-    for value in ["nil", "{}", "7", "true"] {
+    let without_words = "setmetatable({}, { __tostring = function() error('none') end })";
+    for value in ["nil", "{}", "7", "true", without_words] {
         fails("client", TEXT, &format!("function() error({value}) end"), "");
     }
 }
@@ -122,4 +124,58 @@ fn an_option_that_the_library_refuses_makes_no_proxy() {
     assert_eq!(scene.nginx.get("/").0, 500);
     let report = scene.nginx.report("new");
     assert!(report.starts_with("nil \"failed to create client: idle_timeout "), "{report}");
+}
+
+#[test]
+fn a_failure_in_words_that_are_not_utf8_is_a_failure_and_the_callback_is_asked_once() {
+    let scene = Scene::new(
+        r#"on_frame = (function()
+            local count = 0
+            return function()
+                count = count + 1
+                report("asked", count)
+                error("no \255 words", 0)
+            end
+        end)()"#,
+    );
+    let (mut client, mut upstream) = scene.meet();
+    client.send_text("x");
+    for peer in [&mut client, &mut upstream] {
+        let (closed, took) = peer.timed(Peer::hear_close);
+        assert!(closed.0 == Some(1011) && took < PROMPT, "{closed:?} {took:?}");
+    }
+    drop((client, upstream));
+    assert!(scene.nginx.report("execute").starts_with("nil \"no "));
+    assert_eq!(scene.nginx.reports("asked"), ["1"]);
+}
+
+/// A thread that waits for a subrequest cannot be killed.
+#[test]
+fn a_callback_whose_subrequest_outlives_the_session_touches_no_other() {
+    let mut conf = Conf::running(&handler(
+        r#"close_timeout = 100, on_frame = function(_, role, typ, payload)
+            if payload == "slow" then
+                ngx.location.capture("/slow")
+                report("captured")
+            end
+            return payload
+        end"#,
+        "nil",
+    ));
+    conf.server =
+        "location /slow { content_by_lua_block { ngx.sleep(0.5) ngx.say('slow') } }".into();
+    let scene = Scene::with(conf);
+    let (mut client, upstream) = scene.meet();
+    let (mut another, mut anothers) = scene.meet();
+    client.send_text("slow");
+    drop(upstream);
+    scene.nginx.report("execute");
+    assert!(scene.nginx.reports("captured").is_empty());
+    another.send_text(&"another's".repeat(100));
+    anothers.expect(true, TEXT, "another's".repeat(100).as_bytes());
+    scene.nginx.report("captured");
+    assert_eq!(client.hear_close().0, Some(1011));
+    assert!(client.try_hear().is_none(), "nothing follows");
+    close(&mut another, &mut anothers);
+    scene.nginx.first_reports("execute", 2);
 }

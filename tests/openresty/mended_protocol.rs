@@ -175,3 +175,18 @@ fn codes_of_the_callback_that_must_not_be_on_the_wire_are_never_sent() {
         }
     }
 }
+
+#[test]
+fn an_upstream_in_the_midst_of_sending_reads_why_it_is_let_go() {
+    let scene = Scene::new("upstream_max_frame_size = 1000");
+    let (mut client, mut upstream) = scene.meet();
+    let frame = upstream.frame(true, BINARY, &[7; 4 << 20]);
+    let mut sender = upstream.twin();
+    let sending = std::thread::spawn(move || sender.try_send_bytes(&frame));
+    assert_eq!(client.hear_close().0, Some(1001));
+    assert!(sending.join().unwrap().is_ok(), "reset while it was sending");
+    assert_eq!(upstream.hear_close().0, Some(1009));
+    upstream.hear_end();
+    drop((client, upstream));
+    scene.nginx.report("execute");
+}

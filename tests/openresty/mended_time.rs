@@ -90,3 +90,45 @@ fn a_peer_that_answers_no_close_is_waited_for_no_longer_than_the_close_timeout()
         assert!(started.elapsed() < PROMPT, "{:?}", started.elapsed());
     }
 }
+
+/// `ngx.now` is the time of day, which an administrator or NTP may set.
+#[test]
+fn a_step_of_the_time_of_day_neither_ends_a_session_nor_keeps_it() {
+    let mut conf = Conf::running(&handler("idle_timeout = 400, close_timeout = 100", "nil"));
+    conf.init = "local now, step = ngx.now, 0
+        ngx.now = function() return now() + step end
+        function step_clock(seconds) step = step + seconds end"
+        .to_owned();
+    conf.server = "location /forth { content_by_lua_block { step_clock(7200) } }
+        location /back { content_by_lua_block { step_clock(-9000) } }"
+        .to_owned();
+    let scene = Scene::with(conf);
+    for step in ["/forth", "/back"] {
+        let (mut client, mut upstream) = scene.meet();
+        assert_eq!(scene.nginx.get(step).0, 200);
+        client.send_text("still here");
+        upstream.expect(true, TEXT, b"still here");
+        let (closed, took) = client.timed(Peer::hear_close);
+        assert_eq!((closed.0, upstream.hear_close().0), (Some(1001), Some(1001)), "{step}");
+        assert!((200..2000).contains(&took.as_millis()), "{step}: {took:?}");
+    }
+    scene.nginx.first_reports("execute", 2);
+}
+
+#[test]
+fn times_that_no_cosocket_knows_are_for_ever() {
+    for options in
+        ["recv_timeout = 1e12, write_timeout = 1e12, connect_timeout = 1e12", "recv_timeout = 0"]
+    {
+        let scene = scene(options);
+        let (mut client, mut upstream) = scene.meet();
+        client.send_text("x");
+        upstream.expect(true, TEXT, b"x");
+        thread::sleep(Duration::from_millis(50));
+        close(&mut client, &mut upstream);
+        drop((client, upstream));
+        scene.ends_well();
+        let said = scene.nginx.said(&["info"]);
+        assert!(!said.iter().any(|said| said.starts_with("timeout")), "{options}: {said:?}");
+    }
+}

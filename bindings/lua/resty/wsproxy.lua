@@ -22,7 +22,7 @@ local ffi_string, ffi_gc = ffi.string, ffi.gc
 local type, error, setmetatable = type, error, setmetatable
 
 local CONNECT_TIMEOUT, WRITE_TIMEOUT = 10000, 30000 -- ms; the library's own defaults
-local FOR_EVER = 2147483647
+local FOR_EVER = 2147483647 -- the longest time that a cosocket knows, in ms
 
 local _M = { _VERSION = ffi_string(C.wsproxy_version()) }
 local mt = { __index = _M }
@@ -55,24 +55,32 @@ local function check(opts)
     return nil
 end
 
+-- A time as a cosocket takes it; `nil` for none, and for none that ends.
+local function period(ms)
+    if not ms or not (ms > 0) then
+        return nil
+    end
+    return math.min(math.ceil(ms), FOR_EVER)
+end
+
 -- A session with these options, of which the caller has made sure that they are sound. For modules of this library.
 function _M.create(opts, handle, observer)
     local config, err = options.configuration(opts)
     if not config then
         return nil, err
     end
+    C.wsproxy_config_set_write_timeout(config, 0) -- cosockets know how far a write is, the library does not
     local session = C.wsproxy_new(config)
     if session == nil then
         return nil, "no randomness from the operating system"
     end
-    local write_timeout = opts.write_timeout or WRITE_TIMEOUT
     local self = setmetatable({
         session = ffi_gc(session, C.wsproxy_free),
         on_frame = opts.on_frame,
-        recv_timeout = opts.recv_timeout,
+        recv_timeout = period(opts.recv_timeout),
         ssl_verify = opts.ssl_verify ~= false,
-        connect_timeout = opts.connect_timeout or CONNECT_TIMEOUT,
-        write_timeout = write_timeout > 0 and write_timeout or FOR_EVER,
+        connect_timeout = period(opts.connect_timeout or CONNECT_TIMEOUT),
+        write_timeout = period(opts.write_timeout or WRITE_TIMEOUT) or FOR_EVER,
         pass_headers = opts.pass_headers ~= false,
         observer = observer or SILENT,
         state = { client = "new", upstream = "new" },
@@ -124,13 +132,8 @@ function _M:connect_upstream(uri, opts)
     end
     opts = opts or {}
     if self.pass_headers and self.state.client == "new" then
-        err = client.complaint()
+        err = client.take_request(self)
         if err then
-            return nil, err
-        end
-        local ok
-        ok, err = client.give_head(self)
-        if not ok then
             return nil, err
         end
     end
@@ -187,13 +190,14 @@ function _M:subprotocol()
     return sessions.subprotocol(self.session)
 end
 
--- The status to answer a client with whose handshake has failed: the upstream's refusal, 502, 504, or 400.
+-- The status to answer a client with whose handshake has failed: that of the upstream's refusal, 502 or 504; or, if the
+-- fault is in its request, 400 or 426.
 function _M:http_status()
     local status = self.session and C.wsproxy_http_status(self.session) or 0
     if status ~= 0 then
         return status
     end
-    return self.state.upstream == "open" and 400 or 502
+    return self.refused_with or 502
 end
 
 -- The library's memory goes at once: the collector does not know how much it is.
@@ -214,7 +218,7 @@ function _M:execute()
     end
     relay.run(self)
     local result, err = C.wsproxy_pull_result(self.session), nil
-    if result ~= 0 then
+    if result ~= 0 or self.hook_error then
         err = self.hook_error or ffi_string(C.wsproxy_error(self.session))
     end
     let_go(self)

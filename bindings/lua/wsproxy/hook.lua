@@ -12,7 +12,8 @@ local C = require "wsproxy.library"
 local sessions = require "wsproxy.session"
 
 local ffi_string, ffi_cast = ffi.string, ffi.cast
-local type, error, tonumber, tostring, pcall = type, error, tonumber, tostring, pcall
+local words_of = sessions.words_of
+local type, error, tonumber, pcall = type, error, tonumber, pcall
 local select, unpack = select, unpack
 
 local CLOSE, ABSENT = tonumber(C.WSPROXY_CLOSE), tonumber(C.WSPROXY_CLOSE_ABSENT)
@@ -74,12 +75,6 @@ local function judge(self, frame)
         change(self, frame, code, payload, new, new_code)
     end
     return FORWARD
-end
-
--- An error as words; making them may fail in its turn.
-local function words_of(err)
-    local made, words = pcall(tostring, err)
-    return made and type(words) == "string" and words or "an error of type " .. type(err)
 end
 
 -- What the library calls. No error may leave it.

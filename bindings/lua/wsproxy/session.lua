@@ -5,7 +5,7 @@
 local ffi = require "ffi"
 local C = require "wsproxy.library"
 
-local ffi_string, tonumber, type = ffi.string, tonumber, type
+local ffi_string, tonumber, tostring, type, pcall = ffi.string, tonumber, tostring, type, pcall
 
 local ABSENT = tonumber(C.WSPROXY_CLOSE_ABSENT)
 local SIDES = { client = tonumber(C.WSPROXY_CLIENT), upstream = tonumber(C.WSPROXY_UPSTREAM) }
@@ -66,6 +66,12 @@ function _M.outgoing(role, typ, payload)
         return nil, nil, "payload must be a string"
     end
     return SIDES[role], KINDS[typ]
+end
+
+-- What a hook threw, as words; making them may fail in its turn.
+function _M.words_of(err)
+    local made, words = pcall(tostring, err)
+    return made and type(words) == "string" and words or "an error of type " .. type(err)
 end
 
 return _M

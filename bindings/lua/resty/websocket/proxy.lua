@@ -116,7 +116,9 @@ function _M.new(opts)
     if not session then
         return nil, "failed to create client: " .. err
     end
-    session.connect_timeout = opts.connect_timeout
+    if not opts.connect_timeout then
+        session.connect_timeout = nil -- nginx's own
+    end
     self.session = session
     return self
 end

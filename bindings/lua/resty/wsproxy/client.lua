@@ -6,6 +6,7 @@
 
 local ffi = require "ffi"
 local C = require "wsproxy.library"
+local now = require "resty.wsproxy.clock"
 
 local ffi_string = ffi.string
 local ngx = ngx
@@ -28,46 +29,51 @@ local function first(value)
     return value
 end
 
--- What is wrong with the request, in the words of lua-resty-websocket; `nil` if nothing that it looks at.
-function _M.complaint()
+-- What is wrong with the request, in the words of lua-resty-websocket, and the status to refuse it with; `nil` if
+-- nothing that it looks at.
+local function complaint_of_request()
     if ngx.headers_sent then
-        return "response header already sent"
+        return "response header already sent", 500
     end
     if http_version() ~= 1.1 then
-        return "bad http version"
+        return "bad http version", 400
     end
     local headers = get_headers(0)
     local upgrade = first(headers.upgrade)
     if not upgrade or lower(upgrade) ~= "websocket" then
-        return "bad \"upgrade\" request header: " .. tostring(upgrade)
+        return "bad \"upgrade\" request header: " .. tostring(upgrade), 400
     end
     local connection = headers.connection
     if type(connection) == "table" then
         connection = table.concat(connection, ",")
     end
     if not connection or not lower(connection):find("upgrade", 1, true) then
-        return "bad \"connection\" request header"
+        return "bad \"connection\" request header", 400
     end
     if not first(headers["sec-websocket-key"]) then
-        return "bad \"sec-websocket-key\" request header"
+        return "bad \"sec-websocket-key\" request header", 400
     end
     if first(headers["sec-websocket-version"]) ~= "13" then
-        return "bad \"sec-websocket-version\" request header"
+        return "bad \"sec-websocket-version\" request header", 426
     end
     return nil
 end
 
--- Gives the library the request, once.
-function _M.give_head(self)
-    if self.has_head then
-        return true
+-- Takes the request and gives it to the library, once. What is wrong with it; `nil` if nothing is so far.
+function _M.take_request(self)
+    local complaint, status = complaint_of_request()
+    if complaint then
+        self.refused_with = status
+        return complaint
+    elseif self.has_head then
+        return nil
     end
     local head = raw_header()
     if C.wsproxy_set_client_head(self.session, head, #head) ~= 0 then
-        return nil, ffi_string(C.wsproxy_error(self.session))
+        return ffi_string(C.wsproxy_error(self.session))
     end
     self.has_head = true
-    return true
+    return nil
 end
 
 -- The library's answer, as bytes.
@@ -113,18 +119,15 @@ end
 -- `true` and the cosocket in `self.client`; else `nil, err`.
 function _M.open(self)
     local p = self.session
-    local complaint = _M.complaint()
-    if complaint then
-        return nil, complaint
-    end
-    local ok, err = _M.give_head(self)
-    if not ok then
+    local err = _M.take_request(self)
+    if err then
         return nil, err
     end
-    C.wsproxy_pull_tick(p, ngx.now() * 1000)
+    C.wsproxy_pull_tick(p, now())
     if C.wsproxy_pull_connect_client(p) ~= 0 or C.wsproxy_pull_is_open(p, CLIENT) ~= 1 then
         return nil, ffi_string(C.wsproxy_error(p))
     end
+    local ok
     ok, err = send_answer(take_answer(p))
     if not ok then
         return nil, err

@@ -8,11 +8,13 @@
 local ffi = require "ffi"
 local semaphore = require "ngx.semaphore"
 local C = require "wsproxy.library"
+local now = require "resty.wsproxy.clock"
 local writer = require "resty.wsproxy.writer"
+local words_of = require("wsproxy.session").words_of
 
-local ffi_string = ffi.string
-local now, spawn, kill = ngx.now, ngx.thread.spawn, ngx.thread.kill
-local tonumber, type, pcall, tostring = tonumber, type, pcall, tostring
+local ffi_string, ffi_cast = ffi.string, ffi.cast
+local spawn, kill = ngx.thread.spawn, ngx.thread.kill
+local tonumber, type, pcall = tonumber, type, pcall
 local max, min = math.max, math.min
 
 local CLIENT, UPSTREAM = tonumber(C.WSPROXY_CLIENT), tonumber(C.WSPROXY_UPSTREAM)
@@ -27,8 +29,10 @@ for kind = 0, 15 do
     TYPES[kind] = ffi_string(C.wsproxy_kind_name(kind))
 end
 
+local LARGE = 16384
 local READ_SIZE = 65536 -- at most: lua_socket_buffer_size says how much one read brings
 local state = ffi.new("wsproxy_turn") -- read before anything can yield
+local bytes = ffi.typeof("const uint8_t *")
 local STATE_SIZE = ffi.sizeof("wsproxy_turn")
 local FOR_EVER = 2147483647 -- the longest time that a cosocket knows, in ms
 local LONG = 3600 -- s; longer than that nobody sleeps in one piece
@@ -36,6 +40,8 @@ local LONG = 3600 -- s; longer than that nobody sleeps in one piece
 -- An upstream that has answered the close frame closes the connection itself (RFC 6455 7.1.1). nginx cannot close the
 -- client's connection alone, so no more than this is waited for that: ms.
 local GRACE = 50
+
+local FAILED = "the hook failed" -- where its words are no UTF-8
 
 local _M = {}
 
@@ -64,7 +70,7 @@ local function change(self, from, kind, code, payload, new, new_code)
         if type(new_code) ~= "number" then
             error("opts.on_frame status code return value must be nil or a number", 0)
         end
-        if C.wsproxy_pull_set_code(p, from, new_code) ~= 0 then
+        if new_code ~= code and C.wsproxy_pull_set_code(p, from, new_code) ~= 0 then
             refused(self, from, kind)
         end
         code = new_code
@@ -85,13 +91,17 @@ local function decide(self, from, frame)
     end
     local payload = ffi_string(frame.payload, frame.payload_len)
     local new, new_code = self.on_frame(self.handle, ROLES[from], TYPES[kind], payload, frame.fin ~= 0, code)
-    if new == nil then
+    if not self.session then
+        return nil -- a thread with a subrequest under way outlives its session: it cannot be killed
+    elseif new == nil then
         return C.wsproxy_pull_verdict(self.session, from, DROP)
     elseif type(new) ~= "string" then
         error("opts.on_frame return value must be nil or a string", 0)
     end
     if new ~= payload or new_code ~= nil then
         code = change(self, from, kind, code, payload, new, new_code)
+    elseif #payload >= LARGE and from == UPSTREAM then
+        self.kept, self.place = payload, frame.payload
     end
     if kind == CLOSE then
         self.observer.closing(ROLES[from], code, new)
@@ -111,6 +121,20 @@ local function pass(self, from, frame)
     return C.wsproxy_pull_verdict(self.session, from, FORWARD)
 end
 
+-- What the library wants written, for `send`. Towards the client a payload is sent as it came: where a large one that
+-- the hook left alone is the end of what lies ready, the string that we have of it need not be made again.
+local function output(self, from)
+    local kept, length = self.kept, tonumber(state.len)
+    if kept and from == UPSTREAM then
+        self.kept = nil
+        local before = length - #kept
+        if before > 0 and ffi_cast(bytes, state.data) + before == self.place then
+            return { ffi_string(state.data, before), kept }
+        end
+    end
+    return ffi_string(state.data, length)
+end
+
 local function each_more(self, from, frame, each)
     repeat
         frame = each(self, from, frame)
@@ -125,22 +149,27 @@ local function turn(self, from, frame)
     if frame ~= nil then
         local each = self.each
         self.due[from] = nil
+        if from == UPSTREAM then
+            self.kept = nil -- of a frame that went nowhere: other bytes may lie in its place now
+        end
         frame = each(self, from, frame)
         if frame ~= nil then
             each_more(self, from, frame, each)
         end
     end
-    C.wsproxy_pull_turn(self.session, from, state, STATE_SIZE)
+    if C.wsproxy_pull_turn(self.session, from, state, STATE_SIZE) ~= 0 then
+        return nil, false, false, false -- the session is gone, and `state` is of another one
+    end
     local out
     if state.len ~= 0 then
-        out = ffi_string(state.data, state.len)
+        out = output(self, from)
     end
     return out, state.more ~= 0, state.wants_input ~= 0, state.closing ~= 0 or state.back ~= 0
 end
 
 -- How long to wait for bytes: with `recv_timeout` until that has passed since the last frame.
 local function arm(self, from, sock)
-    local time = now() * 1000
+    local time = now()
     local due = self.due[from] or time + self.recv_timeout
     self.due[from] = due
     local left = max(1, min(self.recv_timeout, due - time))
@@ -153,7 +182,7 @@ end
 -- Nothing came: it is too late, or there will be no more.
 local function nothing_came(self, from, err)
     local p = self.session
-    C.wsproxy_pull_tick(p, now() * 1000)
+    C.wsproxy_pull_tick(p, now())
     if err == "timeout" then
         self.due[from] = nil
         self.observer.timed_out(ROLES[from])
@@ -167,7 +196,7 @@ end
 
 -- Gives the library what came; returns the first frame that waits.
 local function take_in(self, from, data)
-    return C.wsproxy_pull_read(self.session, from, data, #data, now() * 1000)
+    return C.wsproxy_pull_read(self.session, from, data, #data, now())
 end
 
 -- Says once why the session ends, if a peer is at fault or something is late.
@@ -221,8 +250,9 @@ local function fail(self, from, err)
         self.hook_error = err
         self.observer.hook_failed(err)
     end
-    if C.wsproxy_pull_fail(self.session, from, err, #err) ~= 0 then
-        C.wsproxy_pull_end(self.session, 1011, nil, 0, 1011, nil, 0) -- no frame waited: the fault is ours
+    local p = self.session
+    if C.wsproxy_pull_fail(p, from, err, #err) ~= 0 and C.wsproxy_pull_fail(p, from, FAILED, #FAILED) ~= 0 then
+        C.wsproxy_pull_end(p, 1011, nil, 0, 1011, nil, 0) -- no frame waited: the fault is ours
     end
     wake(self)
 end
@@ -231,45 +261,52 @@ end
 local function direction(self, from, sock)
     local ok, err = pcall(move, self, from, sock)
     if not ok then
-        fail(self, from, tostring(err))
+        fail(self, from, words_of(err))
         ok, err = pcall(move, self, from, sock)
         if not ok then
-            fail(self, from, tostring(err))
+            fail(self, from, words_of(err))
         end
     end
     wake(self)
 end
 
 -- Whether nothing that still comes from `side` matters: both close frames have passed, or it cannot be understood.
-local function is_done(p, side)
-    return C.wsproxy_pull_is_closed(p, side) == 1 or C.wsproxy_pull_wants_fin(p, side) == 1
+local function is_done(self, side)
+    local p = self.session
+    return not self.writers[side].busy
+        and (C.wsproxy_pull_is_closed(p, side) == 1 or C.wsproxy_pull_wants_fin(p, side) == 1)
 end
 
 -- Whether only the end of a stream is missing, for which there is no time left.
 local function is_finished(self)
-    local p = self.session
-    if C.wsproxy_pull_is_over(p) == 1 then
+    if C.wsproxy_pull_is_over(self.session) == 1 then
         return true
     end
-    if not is_done(p, CLIENT) or not is_done(p, UPSTREAM) then
+    if not is_done(self, CLIENT) or not is_done(self, UPSTREAM) then
         return false
     end
-    self.finished = self.finished or now() * 1000 + GRACE
-    return now() * 1000 >= self.finished
+    self.finished = self.finished or now() + GRACE
+    return now() >= self.finished
 end
 
 -- Of all deadlines only that of the closing handshake can come before the one that was known when we fell asleep.
 local function next_look(self)
     local deadline = tonumber(C.wsproxy_pull_deadline(self.session))
-    return min(deadline < 0 and math.huge or deadline, self.finished or math.huge)
+    return min(deadline < 0 and math.huge or deadline, self.finished or math.huge, self.parting or math.huge)
 end
 
--- An upstream that cannot be understood is not waited for, as soon as it was told so.
+-- An upstream that cannot be understood is not waited for, once it was told so and had a moment to read that: what it
+-- has sent meanwhile is read, for a connection that is closed with unread bytes is reset.
 local function let_upstream_go(self, thread)
     local idle = self.reading[UPSTREAM] and not self.writers[UPSTREAM].busy
     if not idle or C.wsproxy_pull_wants_fin(self.session, UPSTREAM) == 0 then
         return
     end
+    self.parting = self.parting or now() + GRACE
+    if now() < self.parting then
+        return
+    end
+    self.parting = nil
     kill(thread) -- it only reads, and a connection that is read cannot be closed
     self.reading[UPSTREAM] = false
     self.upstream:close()
@@ -280,10 +317,10 @@ end
 -- Keeps the time until the session is over.
 local function supervise(self, threads)
     while not is_finished(self) do
-        self.woken = false
-        local seconds = (next_look(self) - now() * 1000) / 1000
+        local seconds = (next_look(self) - now()) / 1000
         self.waker:wait(max(0.001, min(seconds, LONG)))
-        C.wsproxy_pull_tick(self.session, now() * 1000)
+        self.woken = false -- what follows may wake us again
+        C.wsproxy_pull_tick(self.session, now())
         self.writers[CLIENT]:push()
         self.writers[UPSTREAM]:push()
         let_upstream_go(self, threads[UPSTREAM])
@@ -298,6 +335,8 @@ local function writer_for(self, side, sock)
             local how = "took no bytes in time" -- nothing that it still sends is worth waiting for
             C.wsproxy_pull_input_ended(self.session, side, how, #how)
         end
+        wake(self)
+    end, function()
         wake(self)
     end)
 end

@@ -6,10 +6,11 @@
 local ffi = require "ffi"
 local C = require "wsproxy.library"
 local options = require "wsproxy.options"
+local now = require "resty.wsproxy.clock"
 local tunnel = require "resty.wsproxy.tunnel"
 
 local ffi_string = ffi.string
-local tcp, now = ngx.socket.tcp, ngx.now
+local tcp = ngx.socket.tcp
 
 local UPSTREAM = tonumber(C.WSPROXY_UPSTREAM)
 local ERR_ARGUMENT = tonumber(C.WSPROXY_ERR_ARGUMENT)
@@ -167,8 +168,10 @@ local function secure(sock, p, opts, verify)
     local _, _, name = address(p)
     name = opts.server_name or opts.host or name
     local ok, err = sock:sslhandshake(false, name, verify)
-    if not ok then
-        return nil, "ssl handshake failed: " .. (err or "unknown")
+    -- A certificate that fails is sometimes reported as good, with the socket closed (seen with 0.10.23): a closed one
+    -- does not know how often it was used.
+    if not ok or not sock:getreusedtimes() then
+        return nil, "ssl handshake failed: " .. (err or "handshake failed")
     end
     return true
 end
@@ -215,7 +218,7 @@ local function read_answer(sock, p)
             return refusal(p)
         end
         local data, err = sock:receiveany(READ_SIZE)
-        C.wsproxy_pull_tick(p, now() * 1000)
+        C.wsproxy_pull_tick(p, now())
         if data then
             C.wsproxy_pull_input(p, UPSTREAM, data, #data)
         else
@@ -230,8 +233,10 @@ local function read_answer(sock, p)
     end
 end
 
-local function abandon(sock, p, why)
-    C.wsproxy_pull_input_ended(p, UPSTREAM, why, #why)
+local function abandon(sock, p)
+    C.wsproxy_pull_tick(p, now()) -- it may have been too slow
+    local how = "could not be asked" -- what we return says why, in any bytes
+    C.wsproxy_pull_input_ended(p, UPSTREAM, how, #how)
     sock:close()
 end
 
@@ -243,12 +248,12 @@ function _M.open(self, uri, opts, verify)
     if not ok then
         return nil, err
     end
-    C.wsproxy_pull_tick(p, now() * 1000)
+    C.wsproxy_pull_tick(p, now())
     local begun = C.wsproxy_pull_connect_upstream(p, uri)
     if begun == ERR_ARGUMENT then
         return nil, "bad websocket uri"
-    elseif begun ~= 0 then
-        return nil, ffi_string(C.wsproxy_error(p))
+    elseif begun ~= 0 or C.wsproxy_pull_is_open(p, UPSTREAM) < 0 then
+        return nil, ffi_string(C.wsproxy_error(p)) -- a client's request that is none: nobody is dialled
     end
     local sock = tcp()
     if self.connect_timeout then
@@ -257,7 +262,7 @@ function _M.open(self, uri, opts, verify)
     local head
     ok, err = connect(sock, p, opts)
     if not ok then
-        abandon(sock, p, err)
+        abandon(sock, p)
         return nil, "failed to connect: " .. err
     end
     if C.wsproxy_pull_upstream_is_secure(p) == 1 then
@@ -270,7 +275,7 @@ function _M.open(self, uri, opts, verify)
         ok, err, head = read_answer(sock, p)
     end
     if not ok then
-        abandon(sock, p, err)
+        abandon(sock, p)
         return nil, err, head
     end
     self.upstream = sock

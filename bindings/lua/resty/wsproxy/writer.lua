@@ -1,10 +1,11 @@
 -- What goes to one side, by one writer at a time: cosockets allow no more.
 --
--- Rules. What the session has for a side is taken out of it as a whole, and written in that order. Who finds another
--- light thread at it leaves the bytes to that one. A direction waits until its bytes are written, which is what holds
--- its sender back; a close frame, a ping or a frame of the host's that comes from elsewhere is written by a light
--- thread of its own. Those are started by the request's thread alone: a light thread whose parent was killed can
--- neither be waited for nor killed, and nginx would never end the request.
+-- Rules. What the session has for a side is taken out of it as a whole, and written in that order. A direction that
+-- finds another light thread at it leaves the bytes to that one; what comes from elsewhere stays in the session until
+-- then, whose queues have bounds. A direction waits until its bytes are written, which is what holds its sender back; a
+-- close frame, a ping or a frame of the host's that comes from elsewhere is written by a light thread of its own. Those
+-- are started by the request's thread alone: a light thread whose parent was killed can neither be waited for nor
+-- killed, and nginx would never end the request.
 
 local ffi = require "ffi"
 local semaphore = require "ngx.semaphore"
@@ -21,14 +22,18 @@ local mt = { __index = _M }
 local MOST_PARTS = 3
 local parts = ffi.new("wsproxy_bytes[?]", MOST_PARTS) -- read before anything can yield
 
--- `failed(self, err)` is called once, when the connection takes no more.
-function _M.new(session, side, sock, failed)
+-- `failed(self, err)` is called once, when the connection takes no more; `idle()` when a write is over that kept
+-- `push` or the one who called it waiting.
+function _M.new(session, side, sock, failed, idle)
     return setmetatable({
         session = session,
         side = side,
         sock = sock,
         failed = failed,
+        idle = idle,
         busy = false,
+        owed = false, -- a call of `idle`
+        waited_for = false,
         queue = {},
         threads = {},
     }, mt)
@@ -77,19 +82,25 @@ local function write(self, data)
         data = next_queued(self)
     until not data
     self.busy = false
-    if self.waits then
+    if self.waited_for then
+        self.waited_for = false
         self.waits:post(1)
+    end
+    if self.owed then
+        self.owed = false
+        self.idle()
     end
 end
 
--- Writes `data`, which was taken out of the session, and waits until it is written.
+-- Writes `data`, a string or a table of strings that was taken out of the session, and waits until it is written.
 function _M:write(data)
     if not self.busy then
         return write(self, data)
     end
-    self.queue[#self.queue + 1] = data
+    self.queue[#self.queue + 1] = type(data) == "table" and concat(data) or data
     while self.busy do
         self.waits = self.waits or semaphore.new(0)
+        self.waited_for = true
         self.waits:wait(60)
     end
 end
@@ -107,16 +118,15 @@ end
 
 -- Writes what the session has for the side without waiting; by the request's thread.
 function _M:push()
-    local data = take(self)
-    if not data then
-        return
-    end
-    if self.busy then
-        self.queue[#self.queue + 1] = data
-        return
-    end
-    bury(self)
-    self.threads[#self.threads + 1] = spawn(write, self, data)
+    local data
+    repeat -- frames of the host's come up when others have been taken
+        data = not self.busy and take(self)
+        if data then
+            bury(self)
+            self.threads[#self.threads + 1] = spawn(write, self, data)
+        end
+    until not data
+    self.owed = self.busy
 end
 
 -- Gives up what is still being written; by the request's thread.
