@@ -37,7 +37,7 @@ Libs.private: $(PRIVATE_LIBS)
 endef
 export PKGCONFIG
 
-.PHONY: all library examples demo bench bench-programs profile test lint header install uninstall clean help
+.PHONY: all library examples demo bench bench-programs profile test test-python lint header install uninstall clean help
 
 all: library ## build the library: shared, static, and for Rust (the default)
 
@@ -103,6 +103,11 @@ test: setup-test ## run every test: Rust, C, valgrind, Python, nginx, HAProxy, a
 	$(CARGO) test --locked --no-fail-fast
 	@echo "== the tests of the benchmark's own programs"
 	$(CARGO) test --locked --manifest-path benches/rig/Cargo.toml --target-dir $(BENCH)
+	@$(MAKE) --no-print-directory test-python
+
+test-python: library ## run the tests of the Python binding alone; WSPROXY_PYTHON=python3
+	@echo "== the Python binding"
+	@tests/python.sh
 
 # Advisories are not looked up here: their database is no package of a registry, and a test must not need more than that.
 lint: setup-lint ## formatting, clippy, the documentation and luacheck, warnings as errors
@@ -134,7 +139,7 @@ clean: ## delete everything that was built
 	$(CARGO) clean
 
 help: ## list these
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 
 .PHONY: setup-build setup-lint setup-test setup-bench setup-profile
 setup-build setup-lint setup-test setup-bench setup-profile: setup-%:

@@ -1089,6 +1089,24 @@ const char *wsproxy_subprotocol(const struct wsproxy *p);
 void wsproxy_free(struct wsproxy *p);
 
 /**
+ * How many header lines the refusal has that `wsproxy_http_status` tells of: the end-to-end ones of an upstream's,
+ * those of the library's or the hook's own otherwise. 0 if there was none. Any thread.
+ */
+size_t wsproxy_refusal_header_count(const struct wsproxy *p);
+
+/**
+ * The name of a header line of that refusal; the lines count from 0. NULL beyond the last. Any thread.
+ *
+ * The texts belong to the session and are good until the next call that connects it.
+ */
+const char *wsproxy_refusal_header_name(const struct wsproxy *p, size_t index);
+
+/**
+ * The value of a header line of that refusal; NULL beyond the last. Else as `wsproxy_refusal_header_name`.
+ */
+const char *wsproxy_refusal_header_value(const struct wsproxy *p, size_t index);
+
+/**
  * The method of the request: always "GET", the only one that opens a WebSocket. Inside the hook only.
  *
  * The texts of a handshake are good until the hook returns. Outside the hook of this handshake, and for NULL, the

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 /// In the order that the header has.
-const SOURCES: [&str; 16] = [
+const SOURCES: [&str; 17] = [
     "constants",
     "library",
     "log",
@@ -14,6 +14,7 @@ const SOURCES: [&str; 16] = [
     "config_handshake",
     "config_tls",
     "session",
+    "refusal",
     "handshake",
     "frame",
     "stats",

@@ -54,6 +54,7 @@ fn every_name_of_the_c_api_in_the_readme_is_in_the_header() {
             "WSPROXY_CASE",
             "WSPROXY_CASES",
             "WSPROXY_UPDATE",
+            "WSPROXY_PYTHON",
             "WSPROXY_TEST_LUA_PATH",
         ];
         word.to_lowercase().starts_with("wsproxy_") && !setting_of_tests.contains(word)

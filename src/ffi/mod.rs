@@ -26,6 +26,7 @@ mod pull;
 mod pull_frame;
 mod pull_opening;
 mod pull_turn;
+mod refusal;
 mod server;
 mod serving;
 mod session;

@@ -17,6 +17,7 @@ use super::guard::{self, Handle};
 use super::handshake::{wsproxy_on_handshake, HandshakeHook};
 use super::incoming::{bytes, c_string, c_text, text};
 use super::pull::Pulled;
+use super::refusal::RefusalLines;
 use super::turn::Turn;
 use super::words::Words;
 use crate::error::{Error, Result};
@@ -34,6 +35,7 @@ pub struct wsproxy {
     preparation: Mutex<Preparation>,
     userdata: AtomicPtr<c_void>,
     subprotocol: OnceLock<CString>,
+    pub(super) refusal: RefusalLines,
     freed: AtomicBool,
     is_servers: bool,
 }
@@ -74,6 +76,7 @@ impl wsproxy {
             preparation: Mutex::new(preparation),
             userdata: AtomicPtr::default(),
             subprotocol: OnceLock::new(),
+            refusal: RefusalLines::default(),
             freed: AtomicBool::new(false),
             is_servers,
         }

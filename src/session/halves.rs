@@ -333,7 +333,7 @@ impl Halves {
             }
             Ok(Answer::Open { protocol, headers, consumed }) => {
                 *means.answer_head = last_head(means.engine, consumed);
-                *means.outcome = Outcome { protocol, status: None };
+                *means.outcome = Outcome { protocol, ..Outcome::default() };
                 self.answer_headers = headers;
                 self.upstream = UpstreamHalf::Open;
             }
@@ -370,7 +370,7 @@ impl Halves {
 
     /// A handshake has failed: the client hears of it if it waits for an answer; else only the host, who may try again.
     fn turn_away(&mut self, refusal: Refusal, means: &mut Means<'_>) {
-        means.outcome.status = Some(refusal.status());
+        means.outcome.note_refusal(&refusal);
         if self.client_waits() {
             means.engine.refuse_client(&refusal);
             self.client = ClientHalf::Refused { until: means.now.saturating_add(LINGER) };

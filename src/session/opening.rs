@@ -108,7 +108,7 @@ impl Proxy {
         let upgraded = connector.open_upstream(url, asking, &mut opening.engine)?;
         opening.upstream = Some(upgraded.wire);
         opening.answer_headers = upgraded.headers;
-        *self.outcome.lock() = Outcome { protocol: upgraded.protocol, status: None };
+        *self.outcome.lock() = Outcome { protocol: upgraded.protocol, ..Outcome::default() };
         Ok(())
     }
 
@@ -151,7 +151,7 @@ impl Proxy {
         match failure {
             Failure::Lost(error) => error,
             Failure::Refusal(refusal) => {
-                self.outcome.lock().status = Some(refusal.status());
+                self.outcome.lock().note_refusal(&refusal);
                 refusal.into_error()
             }
         }

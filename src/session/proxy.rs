@@ -22,7 +22,7 @@ use crate::io::Wire;
 use crate::ws::close::Close;
 use crate::ws::engine::Engine;
 use crate::ws::frame::{Kind, PerSide, Side};
-use crate::ws::handshake::{Admission, Handshake};
+use crate::ws::handshake::{Admission, Handshake, Headers, Refusal};
 use crate::ws::stats::Stats;
 use crate::ws::url::Url;
 use crate::ws::verdict::{Frame, Verdict};
@@ -44,6 +44,14 @@ pub struct Proxy {
 pub(super) struct Outcome {
     pub(super) protocol: Option<String>,
     pub(super) status: Option<u16>,
+    pub(super) refusal: Option<Arc<Headers>>,
+}
+
+impl Outcome {
+    pub(super) fn note_refusal(&mut self, refusal: &Refusal) {
+        self.status = Some(refusal.status());
+        self.refusal = Some(Arc::new(refusal.headers().clone()));
+    }
 }
 
 #[derive(Debug)]
@@ -211,6 +219,17 @@ impl Proxy {
     /// The HTTP status of a handshake that was refused: the upstream's, or the one that the client was answered.
     pub fn refusal_status(&self) -> Option<u16> {
         self.outcome.lock().status
+    }
+
+    /// The end-to-end header lines of that refusal, in their order; a `Location` or a `Retry-After` for example.
+    pub fn refusal_headers(&self) -> Vec<(String, Vec<u8>)> {
+        let owned = |(name, value): (&str, &[u8])| (name.to_owned(), value.to_vec());
+        self.refusal().map_or_else(Vec::new, |headers| headers.iter().map(owned).collect())
+    }
+
+    /// The same, shared: another refusal is another list.
+    pub(crate) fn refusal(&self) -> Option<Arc<Headers>> {
+        self.outcome.lock().refusal.clone()
     }
 
     /// Ends what was opened and never executed, though the host may still hold the session.

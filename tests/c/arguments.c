@@ -58,6 +58,9 @@ static void null_is_an_error_for_every_function_of_a_session(void)
     CHECK_WORDS(wsproxy_error(NULL), "host: ");
     CHECK_INT(wsproxy_error_fault(NULL), WSPROXY_FAULT_HOST);
     CHECK_INT(wsproxy_http_status(NULL), 0);
+    CHECK_INT(wsproxy_refusal_header_count(NULL), 0);
+    CHECK(wsproxy_refusal_header_name(NULL, 0) == NULL);
+    CHECK(wsproxy_refusal_header_value(NULL, 0) == NULL);
     CHECK(wsproxy_subprotocol(NULL) == NULL);
     CHECK_INT(wsproxy_frame_set_payload(NULL, "x", 1), WSPROXY_ERR_ARGUMENT);
     CHECK_INT(wsproxy_frame_set_code(NULL, 1000), WSPROXY_ERR_ARGUMENT);

@@ -154,7 +154,8 @@ static void the_subprotocol_of_the_upstream_is_told(wsproxy_config *config)
 
 static void the_refusal_of_the_upstream_reaches_the_client(wsproxy_config *config)
 {
-    static const char refusal[] = "HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno";
+    static const char refusal[] =
+        "HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\nRetry-After: 7\r\nConnection: close\r\n\r\nno";
     struct scene scene;
     char head[HEAD_SIZE];
     scene_set(&scene, config);
@@ -166,6 +167,11 @@ static void the_refusal_of_the_upstream_reaches_the_client(wsproxy_config *confi
     client_is_turned_away(&scene, "403");
     CHECK_INT(scene_result(&scene), WSPROXY_ERR_REFUSED);
     CHECK_INT(wsproxy_http_status(scene.p), 403);
+    CHECK_INT(wsproxy_refusal_header_count(scene.p), 1);
+    CHECK(strcmp(wsproxy_refusal_header_name(scene.p, 0), "Retry-After") == 0);
+    CHECK(strcmp(wsproxy_refusal_header_value(scene.p, 0), "7") == 0);
+    CHECK(wsproxy_refusal_header_name(scene.p, 1) == NULL);
+    CHECK(wsproxy_refusal_header_value(scene.p, 1) == NULL);
     CHECK_WORDS(wsproxy_error(scene.p), "upstream: ");
     CHECK_WORDS(wsproxy_error(scene.p), "403");
     CHECK_INT(wsproxy_error_fault(scene.p), WSPROXY_FAULT_UPSTREAM);
@@ -202,6 +208,7 @@ static void the_status_of_a_refusal_is_forgotten_when_another_try_succeeds(wspro
     CHECK_INT(wsproxy_http_status(scene.p), 403);
     CHECK_INT(wsproxy_connect_upstream(scene.p, scene.url), WSPROXY_OK);
     CHECK_INT(wsproxy_http_status(scene.p), 0);
+    CHECK_INT(wsproxy_refusal_header_count(scene.p), 0);
     pthread_join(upstream, NULL);
     CHECK(pthread_create(&scene.thread, NULL, execute_thread, &scene) == 0);
     upstream_sends(&scene, FIN, TEXT, "first of all");

@@ -288,6 +288,12 @@ const char *wsproxy_subprotocol(const struct wsproxy *p);
 
 void wsproxy_free(struct wsproxy *p);
 
+size_t wsproxy_refusal_header_count(const struct wsproxy *p);
+
+const char *wsproxy_refusal_header_name(const struct wsproxy *p, size_t index);
+
+const char *wsproxy_refusal_header_value(const struct wsproxy *p, size_t index);
+
 const char *wsproxy_handshake_method(const struct wsproxy_handshake *handshake);
 
 const char *wsproxy_handshake_target(const struct wsproxy_handshake *handshake);

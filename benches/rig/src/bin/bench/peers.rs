@@ -51,6 +51,8 @@ enum Program {
         tls: bool,
     },
     NginxLua,
+    /// The Python binding: `python_host.py LISTEN_PORT UPSTREAM_PORT FRONT`
+    Python(&'static str),
 }
 
 pub struct Peer {
@@ -79,7 +81,7 @@ const BUFFERS: &str = "proxy_buffer_size 64k; proxy_buffers 8 64k;";
 const PUMP: &str = "pump-threads";
 const LOOP: &str = "pump-epoll";
 
-pub static PEERS: [Peer; 14] = [
+pub static PEERS: [Peer; 16] = [
     other(PUMP, Shape::Threads, Program::Pump(PUMP)),
     other(LOOP, Shape::Loop, Program::Pump(LOOP)),
     other("nginx", Shape::Loop, Program::Nginx { buffers: "" }),
@@ -99,6 +101,18 @@ pub static PEERS: [Peer; 14] = [
         budget: Some(Budget { than: "nginx-64k", factor: 1.10, most: 125 }),
         program: Program::NginxLua,
     },
+    Peer {
+        name: "python",
+        shape: Shape::Caller,
+        budget: Some(Budget::of("websockets", 1.0)),
+        program: Program::Python("threads"),
+    },
+    Peer {
+        name: "python-asyncio",
+        shape: Shape::Loop,
+        budget: None,
+        program: Program::Python("asyncio"),
+    },
 ];
 
 impl Peer {
@@ -114,7 +128,10 @@ impl Peer {
     /// To the upstream.
     fn speaks_tls(&self) -> bool {
         match self.program {
-            Program::Pump(_) | Program::TokioTungstenite | Program::Websockets => false,
+            Program::Pump(_)
+            | Program::TokioTungstenite
+            | Program::Websockets
+            | Program::Python(_) => false,
             Program::Host { tls, .. } => tls,
             Program::Nginx { .. } | Program::Haproxy | Program::NginxLua => true,
         }
@@ -126,7 +143,7 @@ impl Peer {
             Program::Nginx { .. } => vec![system("nginx")],
             Program::Haproxy => vec![system("haproxy")],
             Program::TokioTungstenite => vec![setting.programs.join("message-proxy")],
-            Program::Websockets => vec![setting.python()],
+            Program::Websockets | Program::Python(_) => vec![setting.python()],
             Program::NginxLua => {
                 vec![system("nginx"), lua_module(setting), Path::new(MODULES).join(LUA_MODULE)]
             }
@@ -144,6 +161,15 @@ impl Peer {
                 let mut python = Command::new(setting.python());
                 python.arg(setting.peer("websockets_proxy.py"));
                 with_ports(python, place)
+            }
+            Program::Python(front) => {
+                let mut python = Command::new(setting.python());
+                python.env("PYTHONPATH", setting.root.join("bindings/python/src"));
+                python.env("WSPROXY_LIB", setting.c_program("libwsproxy.so.0"));
+                python.arg(setting.peer("python_host.py"));
+                let mut python = with_ports(python, place);
+                python.arg(front);
+                python
             }
             Program::Host { name, flags, .. } => host_command(place, name, flags),
             Program::Nginx { buffers } => nginx(place, buffers)?,
