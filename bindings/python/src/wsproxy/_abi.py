@@ -218,6 +218,7 @@ PROTOTYPES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "wsproxy_pull_remove_header": (c_int, (c_void_p, c_char_p)),
     "wsproxy_pull_add_subprotocol": (c_int, (c_void_p, c_char_p)),
     "wsproxy_pull_set_key": (c_int, (c_void_p, c_char_p)),
+    "wsproxy_pull_forget_request": (c_int, (c_void_p,)),
     "wsproxy_pull_set_peer": (c_int, (c_void_p, c_char_p, c_int)),
     "wsproxy_pull_is_open": (c_int, (c_void_p, c_int)),
     "wsproxy_pull_answer_head": (c_void_p, (c_void_p, c_void_p)),
