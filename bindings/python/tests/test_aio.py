@@ -193,6 +193,34 @@ def test_much_that_comes_at_once_waits_its_turn(loop_scene):
     s.close_normally()
 
 
+def test_what_comes_in_the_turn_in_which_a_hook_begins_to_wait_is_not_forgotten(loop_scene):
+    """As under TLS, where transports hand over record by record what they have read at once."""
+
+    async def on_frame(frame):
+        await asyncio.sleep(0)
+
+    s = loop_scene()
+    parts = [
+        frame(TEXT, b"1", fin=False, mask=b"abcd"),
+        frame(0, b"2", fin=False, mask=b"abcd"),
+        frame(0, b"3", mask=b"abcd"),
+    ]
+    s.start(on_frame)
+    s.exchange()
+    end = s.proxy._relay.client
+
+    def hand_over():
+        for part in parts:
+            end.data_received(part)
+
+    for _ in range(20):
+        s.proxy._relay.loop.call_soon_threadsafe(hand_over)
+        assert [s.upstream.hear().payload for _ in parts] == [b"1", b"2", b"3"]
+    s.client.send_text("and reading goes on")
+    assert s.upstream.hear_text() == "and reading goes on"
+    s.close_normally()
+
+
 def test_a_header_may_be_set_for_one_session(loop_scene):
     from peer import header
 

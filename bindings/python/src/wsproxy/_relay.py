@@ -100,12 +100,12 @@ class End(asyncio.Protocol):
         """Closes the connection."""
         if self.transport is None:
             return
-        self.transport.close()  # though it may be gone: that it was closed is noted by this alone
-        try:
-            await asyncio.wait_for(asyncio.shield(self.gone), LINGER_SECONDS)
-        except asyncio.TimeoutError:
-            self.transport.abort()
-            await self.gone
+        # Closed though it may be gone, as that is noted by this alone; and not every transport of TLS says that it is.
+        for end in (self.transport.close, self.transport.abort):
+            end()
+            await asyncio.wait({self.gone}, timeout=LINGER_SECONDS)
+            if self.gone.done():
+                return
 
 
 class Relay:
@@ -162,6 +162,7 @@ class Relay:
             self.tick()
             if end.pending or lib.wsproxy_pull_input(self._pointer, end.number, data, len(data)) != _abi.WSPROXY_OK:
                 end.pending += data
+                self._take(end)
             self._show(end)
             self._send()
             self._look_ahead(end)
@@ -280,8 +281,15 @@ class Relay:
             self._held.cancel()
             self._held = None
         for end in self._ends:
-            while self._flush(end) and lib.wsproxy_pull_wants_input(self._pointer, end.other.number) != 1:
+            while self._flush(end) and self._has_more(end.other):
                 self._show(end.other)
+
+    def _has_more(self, end: End) -> bool:
+        """Whether something of a side had to wait until now, when the other one has taken its bytes."""
+        if end.pending:
+            self._take(end)
+            return True
+        return bool(lib.wsproxy_pull_wants_input(self._pointer, end.number) != 1)
 
     def _send_held(self) -> None:
         self._held = None
