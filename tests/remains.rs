@@ -15,7 +15,7 @@ use support::host::{config, pass, session_with, Host};
 use support::http;
 use support::peer::{request, Listener, Peer, CONTINUATION};
 use support::{wait_until, POLICIES};
-use wsproxy::{Client, Kind, Policy, Proxy, Verdict};
+use wsproxy::{Client, Kind, Policy, Proxy, Server, Verdict};
 
 static ALONE: Mutex<()> = Mutex::new(());
 
@@ -251,5 +251,49 @@ fn a_hundred_sessions_share_one_configuration_and_leave_nothing() {
         assert!(host.outcome().is_err());
     }
     assert_eq!(library_threads(), 0);
+    wait_until("the descriptors are closed", || descriptors() <= before);
+}
+
+#[test]
+fn sessions_of_a_server_have_two_threads_each_and_one_more_for_all_of_them() {
+    const SESSIONS: usize = 20;
+    let _alone = alone();
+    let before = descriptors();
+    for policy in [Policy::Serial, Policy::Concurrent] {
+        let (listener, server) = (Listener::bind(), Server::new(config(policy, |_| {})).unwrap());
+        let (server, url) = (Arc::new(server), listener.url());
+        let addr = server.listen("127.0.0.1:0").unwrap().parse().unwrap();
+        let running = Arc::clone(&server);
+        let running = thread::spawn(move || {
+            running.run(|proxy, client| {
+                proxy.connect(client, &url)?;
+                proxy.execute(|_| Verdict::Forward)
+            })
+        });
+        let pair = |_| {
+            let client = thread::spawn(move || Peer::connect(addr));
+            let upstream = listener.accept();
+            (client.join().unwrap(), upstream)
+        };
+        let mut pairs: Vec<_> = (0..SESSIONS).map(pair).collect();
+        wait_until("the threads run", || library_threads() == 2 * SESSIONS + 1);
+        let running_now = threads(|name| name.starts_with("wsproxy-"));
+        let count = |wanted: &str| running_now.values().filter(|name| *name == wanted).count();
+        assert_eq!(count("wsproxy-session"), SESSIONS, "{running_now:?}");
+        assert_eq!(count("wsproxy-upstr"), SESSIONS, "{running_now:?}");
+        assert_eq!(count("wsproxy-keeper"), 1, "{running_now:?}");
+        pairs.iter_mut().for_each(|(client, upstream)| support::host::talk(client, upstream));
+        server.drain(1001, Duration::from_secs(5)).unwrap();
+        for (client, upstream) in &mut pairs {
+            assert_eq!(client.hear_close().0, Some(1001));
+            assert_eq!(upstream.hear_close().0, Some(1001));
+            client.send_close(1001, "");
+            upstream.send_close(1001, "");
+        }
+        assert_eq!(running.join().unwrap(), Ok(()));
+        wait_until("the threads are gone", || library_threads() == 0);
+        assert_eq!(server.stats().completed, SESSIONS as u64);
+        drop((pairs, listener));
+    }
     wait_until("the descriptors are closed", || descriptors() <= before);
 }

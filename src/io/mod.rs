@@ -6,7 +6,8 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `sys` | the `unsafe` ones: copying a foreign descriptor, blocking signals |
+//! | `sys` | the `unsafe` ones: copying a foreign descriptor, blocking signals, trimming a stack |
+//! | `own_thread` | the threads that the library starts |
 //! | `socket` | one connected stream socket, read and written by two threads |
 //! | `poll` | waiting for several descriptors at once, and a waker for such a wait |
 //! | `resolve` | a host name into addresses, without blocking |
@@ -26,6 +27,7 @@ mod certificates;
 mod dial;
 mod listen;
 mod memory;
+pub(crate) mod own_thread;
 mod poll;
 mod resolve;
 mod socket;
@@ -45,7 +47,6 @@ pub(crate) use listen::{Accepted, Listener};
 pub(crate) use poll::{wait, wait_for_any, Events, Waker, Watched};
 pub(crate) use resolve::Resolve;
 pub(crate) use socket::Socket;
-pub(crate) use sys::with_signals_blocked;
 pub(crate) use tls_handshake::{Handshake, Shaken};
 pub use tls_settings::TlsVersion;
 pub(crate) use tls_settings::{ClientTls, UpstreamTls};

@@ -8,12 +8,11 @@
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
-use std::thread;
 
 use crossbeam_channel::{Receiver, TryRecvError};
 
+use super::own_thread;
 use super::poll::Waker;
-use super::sys;
 use crate::error::{Error, ErrorKind, Fault, Result};
 
 type Answer = Result<Vec<SocketAddr>>;
@@ -69,8 +68,7 @@ impl Resolve {
             let _ = tell.send(lookup()); // Nobody may be listening any more.
             waker.wake();
         };
-        let thread = thread::Builder::new().name("wsproxy-resolve".into()).stack_size(STACK);
-        sys::with_signals_blocked(|| thread.spawn(work))
+        own_thread::start("wsproxy-resolve", STACK, work)
             .map_err(|cause| Error::system("cannot start a thread for the name lookup", cause))?;
         Ok(Resolve { answer })
     }
@@ -107,6 +105,7 @@ mod tests {
     use crate::io::poll::{wait, Events};
     use crate::io::sys::kernel;
     use std::os::fd::AsFd;
+    use std::thread;
     use std::time::{Duration, Instant};
 
     fn waker() -> Arc<Waker> {

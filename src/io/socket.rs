@@ -129,6 +129,7 @@ impl Socket {
 
     /// Throws away what has come already: a connection that is closed with bytes unread is reset, and what is still on
     /// its way to the peer is destroyed (RFC 9112 section 9.6). Bounded; nobody else may read any more.
+    #[inline(never)] // else its buffer is part of whatever frame calls it, for as long as a session lives
     pub(crate) fn discard_input(&self) {
         let mut unread = [0; 4096];
         for _ in 0..MOST_DISCARDED / unread.len() {

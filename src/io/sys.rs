@@ -1,8 +1,8 @@
 //! What needs `unsafe`: a descriptor that is only a number, what the system still has to send on one, and the signal
-//! mask of a thread.
+//! mask and the stack of a thread.
 //!
 //! Rule: no other file of this room has `unsafe`. Each function here is safe to call with any argument.
-#![allow(unsafe_code)] // A foreign program's number, TIOCOUTQ and pthread_sigmask have no safe wrapper.
+#![allow(unsafe_code)] // A foreign program's number, TIOCOUTQ and what pthreads has of a thread have no safe wrapper.
 
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -77,6 +77,43 @@ impl Drop for BlockedSignals {
     }
 }
 
+/// What stays of the stack below the frame of whoever gives it back: a system call takes none of it, but a red zone may.
+const STACK_MARGIN: usize = 512;
+/// Where the kernel's pages are larger nothing is released, which is all that is lost.
+const PAGE: usize = 4096;
+
+/// Gives the pages of this thread's stack back that no frame is on. They are zero when they are used again.
+#[inline(never)] // its own frame is the lowest that counts
+pub(super) fn release_unused_stack() {
+    let on_the_stack = 0u8;
+    let here = std::hint::black_box(&raw const on_the_stack).addr();
+    let Some((low, high)) = own_stack() else { return };
+    let from = low.next_multiple_of(PAGE);
+    let to = here.saturating_sub(STACK_MARGIN) / PAGE * PAGE;
+    if here > low && here < high && from < to {
+        // SAFETY: the range lies within this thread's stack, and below every frame that is on it: nobody has a reference
+        // to anything there, a signal handler neither, as its frames are gone before this goes on.
+        unsafe { libc::madvise(ptr::without_provenance_mut(from), to - from, libc::MADV_DONTNEED) };
+    }
+}
+
+/// The lowest address of this thread's stack, and the end of it.
+fn own_stack() -> Option<(usize, usize)> {
+    let mut attributes = MaybeUninit::<libc::pthread_attr_t>::uninit();
+    let (mut low, mut size) = (ptr::null_mut(), 0);
+    // SAFETY: the attributes are initialised by the first call if that returns 0, read by the second and destroyed by the
+    // third; the others write where they are told to, which is on this stack.
+    let known = unsafe {
+        if libc::pthread_getattr_np(libc::pthread_self(), attributes.as_mut_ptr()) != 0 {
+            return None;
+        }
+        let outcome = libc::pthread_attr_getstack(attributes.as_ptr(), &raw mut low, &raw mut size);
+        libc::pthread_attr_destroy(attributes.as_mut_ptr());
+        outcome == 0
+    };
+    known.then(|| (low.addr(), low.addr().saturating_add(size)))
+}
+
 /// What the tests of this room ask the kernel, by /proc.
 #[cfg(test)]
 pub(super) mod kernel {
@@ -92,6 +129,23 @@ pub(super) mod kernel {
         let line = status.lines().find(|line| line.starts_with(set)).unwrap();
         let bits = u64::from_str_radix(line.split_whitespace().nth(1).unwrap(), 16).unwrap();
         bits >> (signal - 1) & 1 == 1
+    }
+
+    /// KiB of the mapping that this thread's stack lies in which are in memory.
+    pub(in crate::io) fn stack_in_use() -> u64 {
+        let on_the_stack = 0u8;
+        let here = std::hint::black_box(&raw const on_the_stack).addr();
+        let is_here = |line: &str| {
+            let range = line.split(' ').next().and_then(|range| range.split_once('-'));
+            let parse = |text| usize::from_str_radix(text, 16).ok();
+            range.is_some_and(|(from, to)| {
+                parse(from).zip(parse(to)).is_some_and(|(from, to)| (from..to).contains(&here))
+            })
+        };
+        let maps = read_to_string("/proc/self/smaps").unwrap();
+        let mut lines = maps.lines().skip_while(|line| !is_here(line));
+        let rss = lines.find_map(|line| line.strip_prefix("Rss:")).unwrap();
+        rss.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
     /// The `O_` flags of a descriptor.

@@ -10,7 +10,7 @@ use std::os::fd::AsFd;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
-use std::thread::{Builder, Scope, ScopedJoinHandle};
+use std::thread::{Scope, ScopedJoinHandle};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
@@ -19,7 +19,7 @@ use super::drain::{Schedule, Step, GOING_AWAY};
 use super::Server;
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::io::{wait_for_any, with_signals_blocked, Accepted, Events, Listener, Socket, Waker};
+use crate::io::{own_thread, wait_for_any, Accepted, Events, Listener, Socket, Waker};
 use crate::session::{Client, Proxy};
 use crate::ws::handshake::Admission;
 
@@ -138,14 +138,12 @@ impl<'scope, 'env: 'scope> Acceptor<'scope, 'env> {
         let (number, ended, serve, server) =
             (self.next, self.ended.0.clone(), self.serve, self.server);
         self.next += 1;
-        let builder = Builder::new()
-            .name("wsproxy-session".into())
-            .stack_size(server.config.thread_stack_size);
+        let stack_size = server.config.thread_stack_size;
         let work = move || {
             let _leaving = Leaving { number, ended, waker: &server.order.waker };
             seat.occupy(number, client, serve);
         };
-        match with_signals_blocked(|| builder.spawn_scoped(self.scope, work)) {
+        match own_thread::start_scoped(self.scope, "wsproxy-session", stack_size, work) {
             Ok(thread) => {
                 self.threads.insert(number, thread);
                 Ok(())

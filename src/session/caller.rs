@@ -31,7 +31,7 @@ pub(crate) fn run(
     config: &Config,
     control: &Arc<Control>,
     wires: PerSide<&Wire>,
-    mut engine: Engine,
+    mut engine: Box<Engine>,
     hook: Option<LocalHook<'_>>,
 ) -> Result<()> {
     let waker = match Waker::new() {

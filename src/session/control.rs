@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 
+use crossbeam_channel::Sender;
 use parking_lot::Mutex;
 
 use super::keeper::Line;
@@ -39,7 +40,9 @@ pub(crate) enum Watcher {
     Nobody,
     /// A poll loop.
     Poll(Arc<Waker>),
-    /// The supervisor of two threads, by the keeper.
+    /// The supervisor of two threads.
+    Supervisor(Sender<Event>),
+    /// The same, in the keeper's hands.
     Keeper(Line),
 }
 
@@ -149,6 +152,9 @@ impl Control {
         match &*self.watcher.lock() {
             Watcher::Nobody => {}
             Watcher::Poll(waker) => waker.wake(),
+            Watcher::Supervisor(events) => {
+                let _ = events.send(event); // it hears nothing more only when it is over
+            }
             Watcher::Keeper(line) => line.tell(event),
         }
     }

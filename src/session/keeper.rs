@@ -1,12 +1,14 @@
-//! One thread that supervises every threaded session of the process: so a session has two threads, not three.
+//! One thread that watches over all sessions whose own two threads both relay: those of a server, which so have no
+//! third.
 //!
 //! Rules: it runs as long as there are such sessions, and not longer: the last one to leave sees it end. It is on the
 //! way of no frame. What it does for a session never waits, and a panic in it ends that session alone. A process that
 //! was forked has sessions of its own, and a keeper of its own.
 
 use std::collections::{BTreeSet, HashMap};
+use std::convert::Infallible;
 use std::panic::{catch_unwind, AssertUnwindSafe};
-use std::thread::{Builder, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
@@ -15,8 +17,7 @@ use parking_lot::Mutex;
 use super::control::Event;
 use super::supervisor::Supervisor;
 use crate::error::{Error, Result};
-use crate::io::with_signals_blocked;
-use crate::ws::frame::Side;
+use crate::io::own_thread;
 
 /// It supervises, and writes what is left over.
 const STACK_SIZE: usize = 256 * 1024;
@@ -34,7 +35,7 @@ struct Keeper {
 }
 
 enum Order {
-    Watch(u64, Box<Supervisor>),
+    Watch(u64, Kept),
     Tell(u64, Event),
     Leave,
 }
@@ -51,16 +52,21 @@ impl Line {
     pub(crate) fn tell(&self, event: Event) {
         let _ = self.orders.send(Order::Tell(self.number, event)); // gone only with its last session
     }
-
-    /// From now on the session is watched, and ends by its deadlines.
-    pub(super) fn watch(&self, supervisor: Supervisor) {
-        let _ = self.orders.send(Order::Watch(self.number, Box::new(supervisor)));
-    }
 }
 
 /// A session that is, or will be, supervised; the keeper stays until this is dropped.
 pub(super) struct Ward {
-    pub(super) line: Line,
+    line: Line,
+}
+
+/// A session that is watched.
+pub(super) struct Watched(Receiver<Infallible>);
+
+impl Watched {
+    /// Until it is over, and the supervisor has let go of it.
+    pub(super) fn wait(self) {
+        let _ = self.0.recv(); // nothing is ever sent
+    }
 }
 
 impl Ward {
@@ -77,6 +83,19 @@ impl Ward {
         keeper.sessions += 1;
         keeper.next += 1;
         Ok(Ward { line: Line { number: keeper.next, orders: keeper.orders.clone() } })
+    }
+
+    /// The way to the session's supervisor.
+    pub(super) fn line(&self) -> Line {
+        self.line.clone()
+    }
+
+    /// From now on the session is watched.
+    pub(super) fn watch(&self, supervisor: Supervisor) -> Watched {
+        let (over, watched) = crossbeam_channel::bounded(0);
+        let kept = Kept { supervisor: Box::new(supervisor), deadline: None, _over: over };
+        let _ = self.line.orders.send(Order::Watch(self.line.number, kept)); // it is there as long as this is
+        Watched(watched)
     }
 }
 
@@ -104,8 +123,8 @@ impl Drop for Ward {
 impl Keeper {
     fn start() -> Result<Keeper> {
         let (orders, inbox) = crossbeam_channel::unbounded();
-        let builder = Builder::new().name("wsproxy-keeper".into()).stack_size(STACK_SIZE);
-        let thread = with_signals_blocked(|| builder.spawn(move || Rounds::default().run(&inbox)))
+        let work = move || Rounds::default().run(&inbox);
+        let thread = own_thread::start("wsproxy-keeper", STACK_SIZE, work)
             .map_err(|error| Error::system("cannot start the thread that keeps the time", error))?;
         Ok(Keeper { orders, thread, sessions: 0, next: 0, process: std::process::id() })
     }
@@ -121,6 +140,8 @@ struct Rounds {
 struct Kept {
     supervisor: Box<Supervisor>,
     deadline: Option<Instant>,
+    /// Dropped behind the supervisor: whoever waits for the end hears of it.
+    _over: Sender<Infallible>,
 }
 
 impl Rounds {
@@ -131,12 +152,13 @@ impl Rounds {
                 None => orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
             match order {
-                Ok(Order::Watch(number, supervisor)) => {
-                    self.sessions.insert(number, Kept { supervisor, deadline: None });
-                    // Of what was sent before nobody may have heard.
-                    Side::BOTH.iter().for_each(|&side| self.see(number, Some(Event::Mail(side))));
+                Ok(Order::Watch(number, kept)) => {
+                    self.sessions.insert(number, kept);
+                    self.call(number, Supervisor::begin);
                 }
-                Ok(Order::Tell(number, event)) => self.see(number, Some(event)),
+                Ok(Order::Tell(number, event)) => {
+                    self.call(number, |supervisor| supervisor.see(Some(event)))
+                }
                 Ok(Order::Leave) | Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {}
             }
@@ -148,17 +170,17 @@ impl Rounds {
     fn see_due(&mut self) {
         let now = Instant::now();
         let due: Vec<u64> = self.deadlines.range(..=(now, u64::MAX)).map(|(_, n)| *n).collect();
-        due.into_iter().for_each(|number| self.see(number, None));
+        due.into_iter().for_each(|number| self.call(number, |supervisor| supervisor.see(None)));
     }
 
     /// Has a session's supervisor look after it; of a session that is over nothing is left.
-    fn see(&mut self, number: u64, event: Option<Event>) {
+    fn call(&mut self, number: u64, see: impl FnOnce(&mut Supervisor) -> bool) {
         let Some(kept) = self.sessions.get_mut(&number) else { return };
         if let Some(deadline) = kept.deadline.take() {
             self.deadlines.remove(&(deadline, number));
         }
         // Unwind safety: a supervisor that panicked is not called again.
-        let seen = catch_unwind(AssertUnwindSafe(|| kept.supervisor.see(event)));
+        let seen = catch_unwind(AssertUnwindSafe(|| see(&mut kept.supervisor)));
         let is_over = match seen {
             Ok(is_over) => is_over,
             Err(_) => kept.supervisor.give_up(),

@@ -13,7 +13,7 @@ use crate::ws::handshake::{ClientRequest, Headers, Plan, Refusal};
 /// What there is before `execute`.
 #[derive(Debug)]
 pub(super) struct Legs {
-    pub(super) engine: Engine,
+    pub(super) engine: Box<Engine>,
     pub(super) client: Option<Wire>,
     pub(super) upstream: Option<Wire>,
     pub(super) request: Option<ClientRequest>,
@@ -27,7 +27,7 @@ pub(super) struct Legs {
 
 impl Legs {
     /// Neither is there.
-    pub(super) fn new(engine: Engine) -> Self {
+    pub(super) fn new(engine: Box<Engine>) -> Self {
         Legs {
             engine,
             client: None,

@@ -18,7 +18,7 @@ use super::threads::SharedHook;
 use super::urgency::Urgency;
 use crate::config::{Config, Policy};
 use crate::error::{Error, ErrorKind, Fault, Result};
-use crate::io::Wire;
+use crate::io::{own_thread, Wire};
 use crate::ws::close::Close;
 use crate::ws::engine::Engine;
 use crate::ws::frame::{Kind, PerSide, Side};
@@ -65,7 +65,7 @@ enum Stage {
 impl Proxy {
     /// A session with these settings.
     pub fn new(config: Arc<Config>) -> Result<Proxy> {
-        let engine = Engine::opening(config.rules, &seeds()?);
+        let engine = Box::new(Engine::opening(config.rules, &seeds()?));
         Ok(Proxy {
             control: Arc::new(Control::new(config.send_queue)),
             config,
@@ -245,7 +245,7 @@ impl Proxy {
         self.run(|wires, engine| threaded::run(&self.config, &self.control, wires, engine, hook))
     }
 
-    fn run(&self, drive: impl FnOnce(PerSide<&Wire>, Engine) -> Result<()>) -> Result<()> {
+    fn run(&self, drive: impl FnOnce(PerSide<&Wire>, Box<Engine>) -> Result<()>) -> Result<()> {
         let opening = self.enter("execute", |opening| match opening {
             Legs { client: None, .. } => Err(Error::state("the client is not connected")),
             Legs { upstream: None, .. } => Err(Error::state("the upstream is not connected")),
@@ -261,6 +261,7 @@ impl Proxy {
         };
         drop(request); // cookies and all
         engine.settle();
+        own_thread::trim_stack(); // what the handshakes took of it
         let done = drive(PerSide { client: &client, upstream: &upstream }, engine);
         for wire in [&client, &upstream] {
             let _ = wire.shutdown_both(); // the host's own copies end too

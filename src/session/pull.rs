@@ -61,7 +61,7 @@ impl Pull {
         config: Arc<Config>,
         control: Arc<Control>,
         outcome: Arc<Mutex<Outcome>>,
-        engine: Engine,
+        engine: Box<Engine>,
     ) -> Self {
         let relay = Relay::new(engine, Arc::clone(&control), config.periods(), 0);
         Pull {

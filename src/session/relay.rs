@@ -19,7 +19,7 @@ use crate::ws::verdict::Verdict;
 /// An established session.
 #[derive(Debug)]
 pub(crate) struct Relay {
-    pub(crate) engine: Engine,
+    pub(crate) engine: Box<Engine>,
     control: Arc<Control>,
     timers: Timers,
     /// Whether frames wait in the engine because much waits for the other side.
@@ -42,7 +42,7 @@ pub(crate) struct Below {
 impl Relay {
     /// The deadlines start at `now`.
     pub(crate) fn new(
-        mut engine: Engine,
+        mut engine: Box<Engine>,
         control: Arc<Control>,
         periods: Periods,
         now: u64,

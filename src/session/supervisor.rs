@@ -1,17 +1,17 @@
 //! What watches over a threaded session while its two threads relay: it keeps the time, carries out what the host asks
 //! from outside, and writes what is left over.
 //!
-//! Theory: the threads show their progress by counters. The keeper has the supervisor look at them a few times per
-//! timeout; it notes what moved with its own clock, and ends what did not. It wakes a thread by shutting its socket down.
+//! Theory: the threads show their progress by counters. The supervisor looks at them a few times per timeout, notes what
+//! moved with its own clock, and ends what did not. It wakes a thread by shutting its socket down. It has either a thread
+//! to itself ([`Supervisor::watch`]), or shares the keeper's: then it is called when there is something to see.
 //!
-//! Rule: nothing here waits, as other sessions would wait too.
+//! Rule: only that one function waits, as other sessions would wait too.
 
-use std::convert::Infallible;
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::Receiver;
 
 use super::control::Event;
 use super::slow::SendQueue;
@@ -44,21 +44,14 @@ pub(crate) struct Supervisor {
     seen_relayed: PerSide<u64>,
     seen_queues: PerSide<SendQueue>,
     finished: PerSide<bool>,
-    /// Dropped with this, behind all else: `execute` waits for it.
-    _over: Sender<Infallible>,
 }
 
 impl Supervisor {
-    /// With it comes what is disconnected when it is gone, and has let go of the session.
-    pub(crate) fn new(
-        config: &Config,
-        session: Arc<Session>,
-        keepalive: [u8; 8],
-    ) -> (Self, Receiver<Infallible>) {
-        let (_over, over) = crossbeam_channel::bounded(0);
+    /// Its clock begins now.
+    pub(super) fn new(config: &Config, session: Arc<Session>, keepalive: [u8; 8]) -> Self {
         let periods = config.periods();
         let timeouts = [periods.idle, periods.write].into_iter().filter(|&period| period > 0);
-        let supervisor = Supervisor {
+        Supervisor {
             session,
             timers: Timers::new(periods, 0),
             started: Instant::now(),
@@ -71,9 +64,25 @@ impl Supervisor {
             seen_relayed: PerSide::default(),
             seen_queues: PerSide::default(),
             finished: PerSide::default(),
-            _over,
-        };
-        (supervisor, over)
+        }
+    }
+
+    /// Watches on this thread, until the session is over.
+    pub(super) fn watch(mut self, events: &Receiver<Event>) {
+        let mut is_over = self.begin();
+        while !is_over {
+            let event = match self.patience() {
+                Some(patience) => events.recv_timeout(patience).ok(),
+                None => events.recv().ok(),
+            };
+            is_over = self.see(event);
+        }
+    }
+
+    /// The first look. Of what was sent before nobody may have heard.
+    pub(super) fn begin(&mut self) -> bool {
+        Side::BOTH.iter().for_each(|&side| self.take_mail(side));
+        self.see(None)
     }
 
     /// Takes note of `event`, looks at everything, and does what is due. Whether the session is over.
@@ -81,14 +90,18 @@ impl Supervisor {
         match event {
             Some(Event::Finished(side)) => *self.finished.get_mut(side) = true,
             Some(Event::Mail(side)) => {
-                self.session.control.mail(side).hear();
-                self.session.ports.get(side).push();
+                self.take_mail(side);
                 self.timers.note_activity(self.now());
             }
             Some(Event::End | Event::Look) | None => {}
         }
         self.look();
         self.is_over()
+    }
+
+    fn take_mail(&self, side: Side) {
+        self.session.control.mail(side).hear();
+        self.session.ports.get(side).push();
     }
 
     /// A bug has struck: the session ends as it can. It is over for the supervisor.

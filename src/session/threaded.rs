@@ -1,12 +1,14 @@
-//! The threaded session, from `execute` to its end: the thread that called relays what the client sends, a second one
-//! what the upstream sends, and the keeper watches both.
+//! The threaded session, from `execute` to its end: one thread relays what the client sends, another what the upstream
+//! sends, and a supervisor watches both.
 //!
-//! Rules: nothing of a session outlives `execute`: the thread that it has started is joined, and the supervisor gone,
-//! with what it held. Without a thread there is no session, and both sides are told.
+//! Rules: both are threads of the library's own, so that a hook finds the same on each. The host's, which called execute,
+//! keeps the watch; one that the library has started for a connection relays, and leaves the watch to the keeper. Nothing
+//! of a session outlives `execute`: its threads are joined, and its supervisor is gone, with what it held. Without a
+//! thread there is no session, and both sides are told.
 
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::Arc;
-use std::thread::{Builder, Scope, ScopedJoinHandle};
+use std::thread::{Scope, ScopedJoinHandle};
 
 use parking_lot::Mutex;
 
@@ -17,21 +19,48 @@ use super::supervisor::Supervisor;
 use super::threads::{relay, Hook, Session, SharedHook};
 use crate::config::{Config, Policy};
 use crate::error::{Error, Result};
-use crate::io::{with_signals_blocked, Wire};
+use crate::io::{own_thread, Wire};
 use crate::ws::direction::Direction;
 use crate::ws::engine::Engine;
 use crate::ws::frame::{PerSide, Side};
 
-/// Relays until the end, on this thread and one more.
+/// Relays until the end, on two threads.
 pub(crate) fn run(
     config: &Config,
     control: &Arc<Control>,
     wires: PerSide<&Wire>,
-    engine: Engine,
+    engine: Box<Engine>,
     hook: Option<SharedHook<'_>>,
 ) -> Result<()> {
+    let Parts { session, directions, keepalive } = take_apart(control, wires, engine);
+    let turn = (config.policy == Policy::Serial && hook.is_some()).then(|| Mutex::new(()));
+    let hook = Hook { hook, turn };
+    let supervisor = Supervisor::new(config, Arc::clone(&session), keepalive);
+    let crew = Crew { session: &session, hook: &hook, stack_size: config.thread_stack_size };
+    match own_thread::is_own() {
+        true => crew.relay_here(directions, supervisor),
+        false => crew.watch_here(directions, supervisor),
+    }
+    control.watch(Watcher::Nobody);
+    let cause = session.cause.lock().take();
+    match cause.and_then(|cause| cause.error()) {
+        None => Ok(()),
+        Some(error) => Err(error),
+    }
+}
+
+/// What the engine of an established session is taken apart into.
+struct Parts {
+    session: Arc<Session>,
+    directions: PerSide<Box<Direction>>,
+    keepalive: [u8; 8],
+}
+
+#[inline(never)] // its large frame is not to lie on the thread's stack for as long as the session lives
+fn take_apart(control: &Arc<Control>, wires: PerSide<&Wire>, engine: Box<Engine>) -> Parts {
     let keepalive = engine.keepalive();
-    let Engine { directions, outboxes, .. } = engine;
+    let Engine { directions: PerSide { client, upstream }, outboxes, .. } = *engine;
+    let directions = PerSide { client: Box::new(client), upstream: Box::new(upstream) };
     let PerSide { client, upstream } = outboxes;
     let wires = PerSide::from_fn(|side| Wire::clone(wires.get(side)));
     let port = |side, outbox| Port::new(side, wires.get(side).clone(), Arc::clone(control), outbox);
@@ -47,54 +76,71 @@ pub(crate) fn run(
         cause: Mutex::new(None),
         hook_done: AtomicBool::new(false),
     });
-    let turn = (config.policy == Policy::Serial && hook.is_some()).then(|| Mutex::new(()));
-    let hook = Hook { hook, turn };
-    match Ward::enter() {
-        Ok(ward) => {
-            let (supervisor, over) = Supervisor::new(config, Arc::clone(&session), keepalive);
-            control.watch(Watcher::Keeper(ward.line.clone()));
-            ward.line.watch(supervisor);
-            std::thread::scope(|scope| share(scope, config, &session, &hook, directions));
-            let _ = over.recv(); // what was left over is written, and nobody else has the connections
-        }
-        Err(error) => session.give_up(error),
+    Parts { session, directions, keepalive }
+}
+
+/// Who is at work on a session.
+struct Crew<'s, 'h> {
+    session: &'s Session,
+    hook: &'s Hook<'h>,
+    stack_size: usize,
+}
+
+impl Crew<'_, '_> {
+    /// On a thread that the library has started for a connection: it relays, and a second one, and the keeper watches.
+    fn relay_here(&self, directions: PerSide<Box<Direction>>, supervisor: Supervisor) {
+        let ward = match Ward::enter() {
+            Ok(ward) => ward,
+            Err(error) => return self.session.give_up(error),
+        };
+        self.session.control.watch(Watcher::Keeper(ward.line()));
+        let watched = ward.watch(supervisor);
+        let PerSide { client, upstream } = directions;
+        std::thread::scope(|scope| {
+            let other = self.start(scope, Side::Upstream, upstream);
+            relay(self.session, self.hook, Side::Client, client);
+            join(other);
+        });
+        watched.wait(); // what was left over is written, and nobody else has the connections
     }
-    control.watch(Watcher::Nobody);
-    let cause = session.cause.lock().take();
-    match cause.and_then(|cause| cause.error()) {
-        None => Ok(()),
-        Some(error) => Err(error),
+
+    /// On the host's thread, which watches while two others relay.
+    fn watch_here(&self, directions: PerSide<Box<Direction>>, supervisor: Supervisor) {
+        let (events, inbox) = crossbeam_channel::unbounded();
+        self.session.control.watch(Watcher::Supervisor(events));
+        let PerSide { client, upstream } = directions;
+        std::thread::scope(|scope| {
+            let threads = [
+                self.start(scope, Side::Client, client),
+                self.start(scope, Side::Upstream, upstream),
+            ];
+            supervisor.watch(&inbox);
+            threads.into_iter().for_each(join);
+        });
+    }
+
+    /// Starts the thread that relays what `from` sends. Without it the session ends.
+    fn start<'scope, 'env: 'scope>(
+        &'scope self,
+        scope: &'scope Scope<'scope, 'env>,
+        from: Side,
+        direction: Box<Direction>,
+    ) -> Option<ScopedJoinHandle<'scope, ()>> {
+        let name = match from {
+            Side::Client => "wsproxy-client",
+            Side::Upstream => "wsproxy-upstr",
+        };
+        let work = move || relay(self.session, self.hook, from, direction);
+        let started = own_thread::start_scoped(scope, name, self.stack_size, work);
+        let failed = |error| {
+            self.session.give_up(Error::system("cannot start a session thread", error));
+            self.session.control.wake(Event::Finished(from));
+        };
+        started.map_err(failed).ok()
     }
 }
 
-/// The life of both threads.
-fn share<'scope, 'env: 'scope>(
-    scope: &'scope Scope<'scope, 'env>,
-    config: &Config,
-    session: &'scope Session,
-    hook: &'scope Hook<'_>,
-    directions: PerSide<Direction>,
-) {
-    let PerSide { client, upstream } = directions;
-    match start(scope, config, move || relay(session, hook, Side::Upstream, upstream)) {
-        Ok(thread) => {
-            relay(session, hook, Side::Client, client);
-            // The scope alone would not wait for its very end. relay() lets no panic out.
-            let _ = thread.join();
-        }
-        Err(error) => {
-            session.give_up(error);
-            Side::BOTH.iter().for_each(|&side| session.control.wake(Event::Finished(side)));
-        }
-    }
-}
-
-fn start<'scope, 'env: 'scope>(
-    scope: &'scope Scope<'scope, 'env>,
-    config: &Config,
-    work: impl FnOnce() + Send + 'scope,
-) -> Result<ScopedJoinHandle<'scope, ()>> {
-    let builder = Builder::new().name("wsproxy-upstr".into()).stack_size(config.thread_stack_size);
-    with_signals_blocked(|| builder.spawn_scoped(scope, work))
-        .map_err(|error| Error::system("cannot start a session thread", error))
+/// The scope alone would not wait for a thread's very end. relay() lets no panic out.
+fn join(thread: Option<ScopedJoinHandle<'_, ()>>) {
+    let _ = thread.map(ScopedJoinHandle::join);
 }

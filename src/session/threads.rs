@@ -80,7 +80,7 @@ impl Session {
 }
 
 /// The life of one thread: everything that `from` sends, until nothing more can come.
-pub(crate) fn relay(session: &Session, hook: &Hook<'_>, from: Side, direction: Direction) {
+pub(crate) fn relay(session: &Session, hook: &Hook<'_>, from: Side, direction: Box<Direction>) {
     let way = Way {
         session,
         hook,
@@ -100,7 +100,7 @@ struct Way<'s, 'h> {
     session: &'s Session,
     hook: &'s Hook<'h>,
     from: Side,
-    direction: Direction,
+    direction: Box<Direction>,
     source: &'s Port,
     target: &'s Port,
 }
