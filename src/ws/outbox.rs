@@ -3,6 +3,7 @@
 //!
 //! Rule: a close frame is queued here or nowhere, at most once, and nothing after it.
 
+use super::buffer::Buffer;
 use super::close::Close;
 use super::closing::{Closing, Event};
 use super::encode::encode;
@@ -13,7 +14,7 @@ use super::mask::MaskSource;
 #[derive(Debug)]
 pub struct Outbox {
     to: Side,
-    bytes: Vec<u8>,
+    bytes: Buffer,
     written: usize,
     /// What waits goes before the frames that are ready for this side.
     leads: bool,
@@ -28,7 +29,7 @@ impl Outbox {
     pub fn new(to: Side, seed: [u8; 32]) -> Self {
         Outbox {
             to,
-            bytes: Vec::new(),
+            bytes: Buffer::default(),
             written: 0,
             leads: false,
             masks: (to == Side::Upstream).then(|| MaskSource::from_seed(seed)),
@@ -109,11 +110,13 @@ impl Outbox {
     }
 
     /// Takes out what is to be written.
-    pub fn take_pending(&mut self) -> Vec<u8> {
+    pub fn take_pending(&mut self) -> Buffer {
         self.leads = false;
-        let mut bytes = std::mem::take(&mut self.bytes);
-        bytes.drain(..std::mem::take(&mut self.written));
-        bytes
+        let bytes = std::mem::take(&mut self.bytes);
+        match std::mem::take(&mut self.written) {
+            0 => bytes,
+            written => bytes.get(written..).unwrap_or_default().into(),
+        }
     }
 
     /// Its connection cannot be written to any more.
