@@ -7,7 +7,7 @@
 //! Rules: memory is never taken ahead of the bytes that are there but to twice as much. Where the system gives no mapping
 //! (their number is limited), the heap does.
 
-use std::ops::{Deref, DerefMut};
+use std::ops::{Deref, DerefMut, Range};
 
 use memmap2::{Advice, MmapMut};
 
@@ -81,6 +81,16 @@ impl Buffer {
     /// How many bytes fit without more memory.
     pub fn capacity(&self) -> usize {
         self.store.bytes().len()
+    }
+
+    /// The bytes at `range`, for one who knows that they are there: only the memory's size is looked at.
+    pub fn part(&self, range: Range<usize>) -> &[u8] {
+        self.store.bytes().get(range).unwrap_or_default()
+    }
+
+    /// The same, to change.
+    pub fn part_mut(&mut self, range: Range<usize>) -> &mut [u8] {
+        self.store.bytes_mut().get_mut(range).unwrap_or_default()
     }
 
     /// Forgets all but the first `len` bytes; the memory stays.

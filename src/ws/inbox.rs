@@ -35,17 +35,17 @@ impl Inbox {
 
     /// What came and was not consumed.
     pub fn unread(&self) -> &[u8] {
-        self.buffer.get(self.start..self.end).unwrap_or_default()
+        self.buffer.part(self.start..self.end)
     }
 
     /// The same, to change in place.
     pub fn unread_mut(&mut self) -> &mut [u8] {
-        self.buffer.get_mut(self.start..self.end).unwrap_or_default()
+        self.buffer.part_mut(self.start..self.end)
     }
 
     /// Any part of the buffer, by the positions that [`Inbox::position`] gave.
     pub fn slice(&self, range: std::ops::Range<usize>) -> &[u8] {
-        self.buffer.get(range).unwrap_or_default()
+        self.buffer.part(range)
     }
 
     /// Where the unread bytes begin; good until the next [`Inbox::space`] or [`Inbox::slim`].
