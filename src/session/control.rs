@@ -8,9 +8,9 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 
-use crossbeam_channel::Sender;
 use parking_lot::Mutex;
 
+use super::keeper::Line;
 use super::urgency::{EndRequest, Urgency};
 use crate::error::{Error, ErrorKind, Fault, Result};
 use crate::io::Waker;
@@ -39,8 +39,8 @@ pub(crate) enum Watcher {
     Nobody,
     /// A poll loop.
     Poll(Arc<Waker>),
-    /// The supervisor of two threads.
-    Supervisor(Sender<Event>),
+    /// The supervisor of two threads, by the keeper.
+    Keeper(Line),
 }
 
 /// The part of a session that any thread may touch.
@@ -149,9 +149,7 @@ impl Control {
         match &*self.watcher.lock() {
             Watcher::Nobody => {}
             Watcher::Poll(waker) => waker.wake(),
-            Watcher::Supervisor(events) => {
-                let _ = events.send(event); // it hears nothing more only when it is over
-            }
+            Watcher::Keeper(line) => line.tell(event),
         }
     }
 }

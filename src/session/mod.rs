@@ -10,7 +10,8 @@
 //! | `securing` | TLS on either leg |
 //! | `tunnelling` | the way through an HTTP proxy |
 //! | `dialling` | reaching the upstream: names, several addresses |
-//! | `threads`, `port`, `supervisor` | the threaded session: two relaying threads, the way to a side, the watch |
+//! | `threaded`, `threads`, `port` | the threaded session: its life, its two relaying threads, the way to a side |
+//! | `supervisor`, `keeper` | the watch over a threaded session; the one thread that keeps it for all of them |
 //! | `caller` | the session on the caller's thread |
 //! | `relay` | an established session in one pair of hands: what `caller` and `pull` share |
 //! | `pull`, `pull_opening` | the event-loop face: the host has the sockets and the clock |
@@ -33,6 +34,7 @@ mod dialling;
 mod farewell;
 mod halves;
 mod hook;
+mod keeper;
 mod legs;
 mod opening;
 mod patience;
@@ -45,6 +47,7 @@ mod relay;
 mod securing;
 mod slow;
 mod supervisor;
+mod threaded;
 mod threads;
 mod tunnelling;
 mod urgency;

@@ -11,6 +11,7 @@
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 
@@ -28,10 +29,10 @@ const ROUNDS: usize = 8;
 
 /// The way to one side.
 #[derive(Debug)]
-pub(crate) struct Port<'a> {
+pub(crate) struct Port {
     side: Side,
-    wire: &'a Wire,
-    control: &'a Control,
+    wire: Wire,
+    control: Arc<Control>,
     gate: Mutex<Gate>,
     /// A close frame went to this side: nothing more may.
     closed: AtomicBool,
@@ -63,8 +64,8 @@ impl Gate {
     }
 }
 
-impl<'a> Port<'a> {
-    pub(crate) fn new(side: Side, wire: &'a Wire, control: &'a Control, outbox: Outbox) -> Self {
+impl Port {
+    pub(crate) fn new(side: Side, wire: Wire, control: Arc<Control>, outbox: Outbox) -> Self {
         Port {
             side,
             wire,

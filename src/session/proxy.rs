@@ -13,7 +13,7 @@ use super::control::{Control, Watcher};
 use super::legs::Legs;
 use super::pull::Pull;
 use super::randomness::seeds;
-use super::supervisor;
+use super::threaded;
 use super::threads::SharedHook;
 use super::urgency::Urgency;
 use crate::config::{Config, Policy};
@@ -242,7 +242,7 @@ impl Proxy {
     }
 
     fn run_threads(&self, hook: Option<SharedHook<'_>>) -> Result<()> {
-        self.run(|wires, engine| supervisor::run(&self.config, &self.control, wires, engine, hook))
+        self.run(|wires, engine| threaded::run(&self.config, &self.control, wires, engine, hook))
     }
 
     fn run(&self, drive: impl FnOnce(PerSide<&Wire>, Engine) -> Result<()>) -> Result<()> {

@@ -1,27 +1,25 @@
-//! The thread that called execute, while two others relay: it starts them, keeps the time, carries out what the
-//! host asks from outside, and is the last to leave.
+//! What watches over a threaded session while its two threads relay: it keeps the time, carries out what the host asks
+//! from outside, and writes what is left over.
 //!
-//! Theory: the threads show their progress by counters. This thread looks at them a few times per timeout, notes
-//! what moved with its own clock, and ends what did not. It wakes a thread by shutting its socket down.
+//! Theory: the threads show their progress by counters. The keeper has the supervisor look at them a few times per
+//! timeout; it notes what moved with its own clock, and ends what did not. It wakes a thread by shutting its socket down.
+//!
+//! Rule: nothing here waits, as other sessions would wait too.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::{Builder, Scope, ScopedJoinHandle};
+use std::convert::Infallible;
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError};
-use parking_lot::Mutex;
+use crossbeam_channel::{Receiver, Sender};
 
-use super::control::{Control, Event, Watcher};
-use super::port::Port;
+use super::control::Event;
 use super::slow::SendQueue;
-use super::threads::{relay, Session, SharedHook};
+use super::threads::Session;
 use super::urgency::Urgency;
-use crate::config::{Config, Policy};
-use crate::error::{Error, Result};
-use crate::io::{with_signals_blocked, Wire};
-use crate::ws::direction::Direction;
+use crate::config::Config;
+use crate::error::{Error, ErrorKind, Fault};
 use crate::ws::ending::Cause;
-use crate::ws::engine::Engine;
 use crate::ws::frame::{PerSide, Side};
 use crate::ws::timers::{Due, Timers};
 
@@ -30,81 +28,9 @@ const LOOKS: u64 = 8;
 /// How often left-over bytes are tried again, in milliseconds: at first, and at most.
 const RETRY: (u64, u64) = (1, 64);
 
-/// Relays until the end, on two threads.
-pub(crate) fn run(
-    config: &Config,
-    control: &Control,
-    wires: PerSide<&Wire>,
-    engine: Engine,
-    hook: Option<SharedHook<'_>>,
-) -> Result<()> {
-    let (events, inbox) = crossbeam_channel::unbounded();
-    let keepalive = engine.keepalive();
-    let Engine { directions, outboxes, .. } = engine;
-    let PerSide { client, upstream } = outboxes;
-    let port = |side, outbox| Port::new(side, wires.get(side), control, outbox);
-    let session = Session {
-        control,
-        ports: PerSide {
-            client: port(Side::Client, client),
-            upstream: port(Side::Upstream, upstream),
-        },
-        wires,
-        hook,
-        turn: (config.policy == Policy::Serial && hook.is_some()).then(|| Mutex::new(())),
-        reads: PerSide::from_fn(|_| AtomicU64::new(0)),
-        cause: Mutex::new(None),
-        hook_done: AtomicBool::new(false),
-        at_work: PerSide::from_fn(|_| AtomicBool::new(false)),
-        events: events.clone(),
-    };
-    control.watch(Watcher::Supervisor(events));
-    std::thread::scope(|scope| match start(scope, config, &session, directions) {
-        Ok(threads) => {
-            Supervisor::new(config, &session, keepalive).watch(&inbox);
-            // The scope alone would not wait for their very end. relay() lets no panic out.
-            threads.into_iter().for_each(|thread| drop(thread.join()));
-        }
-        Err(error) => give_up(&session, error),
-    });
-    control.watch(Watcher::Nobody);
-    match session.cause.into_inner().and_then(|cause| cause.error()) {
-        None => Ok(()),
-        Some(error) => Err(error),
-    }
-}
-
-/// Starts both threads: named, on small stacks, with all signals blocked.
-fn start<'scope, 'env: 'scope>(
-    scope: &'scope Scope<'scope, 'env>,
-    config: &Config,
-    session: &'scope Session<'_>,
-    directions: PerSide<Direction>,
-) -> Result<[ScopedJoinHandle<'scope, ()>; 2]> {
-    let spawn = |name: &str, from, direction| {
-        let builder = Builder::new().name(name.to_owned()).stack_size(config.thread_stack_size);
-        with_signals_blocked(|| {
-            builder.spawn_scoped(scope, move || relay(session, from, direction))
-        })
-        .map_err(|error| Error::system("cannot start a session thread", error))
-    };
-    let PerSide { client, upstream } = directions;
-    Ok([
-        spawn("wsproxy-client", Side::Client, client)?,
-        spawn("wsproxy-upstr", Side::Upstream, upstream)?,
-    ])
-}
-
-/// No threads, no session: both sides are told, and whoever was started already is woken.
-fn give_up(session: &Session<'_>, error: Error) {
-    session.end(Cause::System(error));
-    for side in Side::BOTH {
-        session.ports.get(side).cut();
-    }
-}
-
-struct Supervisor<'s, 'a> {
-    session: &'s Session<'a>,
+/// See the top of this file.
+pub(crate) struct Supervisor {
+    session: Arc<Session>,
     timers: Timers,
     started: Instant,
     /// The time between two looks, in milliseconds.
@@ -118,13 +44,21 @@ struct Supervisor<'s, 'a> {
     seen_relayed: PerSide<u64>,
     seen_queues: PerSide<SendQueue>,
     finished: PerSide<bool>,
+    /// Dropped with this, behind all else: `execute` waits for it.
+    _over: Sender<Infallible>,
 }
 
-impl<'s, 'a> Supervisor<'s, 'a> {
-    fn new(config: &Config, session: &'s Session<'a>, keepalive: [u8; 8]) -> Self {
+impl Supervisor {
+    /// With it comes what is disconnected when it is gone, and has let go of the session.
+    pub(crate) fn new(
+        config: &Config,
+        session: Arc<Session>,
+        keepalive: [u8; 8],
+    ) -> (Self, Receiver<Infallible>) {
+        let (_over, over) = crossbeam_channel::bounded(0);
         let periods = config.periods();
         let timeouts = [periods.idle, periods.write].into_iter().filter(|&period| period > 0);
-        Supervisor {
+        let supervisor = Supervisor {
             session,
             timers: Timers::new(periods, 0),
             started: Instant::now(),
@@ -137,34 +71,31 @@ impl<'s, 'a> Supervisor<'s, 'a> {
             seen_relayed: PerSide::default(),
             seen_queues: PerSide::default(),
             finished: PerSide::default(),
-        }
+            _over,
+        };
+        (supervisor, over)
     }
 
-    fn watch(mut self, events: &Receiver<Event>) {
-        // Of mail from before this watch nobody may have heard.
-        for side in Side::BOTH {
-            self.session.control.mail(side).hear();
-            self.session.ports.get(side).push();
-        }
-        loop {
-            self.look();
-            if self.is_over() {
-                return;
+    /// Takes note of `event`, looks at everything, and does what is due. Whether the session is over.
+    pub(super) fn see(&mut self, event: Option<Event>) -> bool {
+        match event {
+            Some(Event::Finished(side)) => *self.finished.get_mut(side) = true,
+            Some(Event::Mail(side)) => {
+                self.session.control.mail(side).hear();
+                self.session.ports.get(side).push();
+                self.timers.note_activity(self.now());
             }
-            let event = match self.patience() {
-                Some(patience) => events.recv_timeout(patience),
-                None => events.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            };
-            match event {
-                Ok(Event::Finished(side)) => *self.finished.get_mut(side) = true,
-                Ok(Event::Mail(side)) => {
-                    self.session.control.mail(side).hear();
-                    self.session.ports.get(side).push();
-                    self.timers.note_activity(self.now());
-                }
-                Ok(Event::End | Event::Look) | Err(_) => {}
-            }
+            Some(Event::End | Event::Look) | None => {}
         }
+        self.look();
+        self.is_over()
+    }
+
+    /// A bug has struck: the session ends as it can. It is over for the supervisor.
+    pub(super) fn give_up(&self) -> bool {
+        let words = "a bug: the supervisor of the session panicked";
+        self.session.give_up(Error::new(ErrorKind::Internal, Fault::System, words));
+        true
     }
 
     /// Looks at everything, and does what is due.
@@ -182,7 +113,7 @@ impl<'s, 'a> Supervisor<'s, 'a> {
 
     /// Ends what the host wants ended, if it may end now.
     fn obey(&mut self) {
-        let Session { control, ports, .. } = self.session;
+        let Session { control, ports, .. } = &*self.session;
         let urgency = control.urgency();
         let may_end = match urgency {
             Urgency::None => false,
@@ -251,7 +182,7 @@ impl<'s, 'a> Supervisor<'s, 'a> {
 
     /// Does what is due; `true` when nothing is left to be looked at now.
     fn act(&mut self, due: Due) -> bool {
-        let session = self.session;
+        let session = &*self.session;
         match due {
             Due::Keepalive => {
                 Side::BOTH.iter().for_each(|&side| session.ports.get(side).ping(&self.keepalive));
@@ -289,7 +220,7 @@ impl<'s, 'a> Supervisor<'s, 'a> {
             && !Side::BOTH.iter().any(|&side| self.session.ports.get(side).has_left_over())
     }
 
-    fn patience(&self) -> Option<Duration> {
+    pub(super) fn patience(&self) -> Option<Duration> {
         let left_over = Side::BOTH.iter().any(|&side| self.session.ports.get(side).has_left_over());
         let retry = left_over.then_some(self.retry);
         let next = self.timers.next().map(|at| at.saturating_sub(self.now()));

@@ -7,9 +7,9 @@
 use std::io;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::Sender;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::control::{Control, Event};
@@ -35,23 +35,25 @@ const PATIENCE: Duration = Duration::from_millis(rest::PATIENCE);
 pub(crate) type SharedHook<'h> = &'h (dyn Fn(&mut Frame<'_>) -> Verdict + Sync);
 
 /// What the two threads and the supervisor share.
-pub(crate) struct Session<'a> {
-    pub(crate) control: &'a Control,
-    pub(crate) ports: PerSide<Port<'a>>,
-    pub(crate) wires: PerSide<&'a Wire>,
-    pub(crate) hook: Option<SharedHook<'a>>,
-    /// Whose turn it is to call the hook; `None` when both may.
-    pub(crate) turn: Option<Mutex<()>>,
+pub(crate) struct Session {
+    pub(crate) control: Arc<Control>,
+    pub(crate) ports: PerSide<Port>,
+    pub(crate) wires: PerSide<Wire>,
     pub(crate) reads: PerSide<AtomicU64>,
     /// Whether what came from this side is with the hook, or waits for its turn: that is not idleness.
     pub(crate) at_work: PerSide<AtomicBool>,
     pub(crate) cause: Mutex<Option<Cause>>,
     /// The hook has failed or ended the session: it is not called again.
     pub(crate) hook_done: AtomicBool,
-    pub(crate) events: Sender<Event>,
 }
 
-impl Session<'_> {
+/// The hook, and whose turn it is to call it: `None` when both may.
+pub(crate) struct Hook<'h> {
+    pub(crate) hook: Option<SharedHook<'h>>,
+    pub(crate) turn: Option<Mutex<()>>,
+}
+
+impl Session {
     /// Tells both sides, as far as they were not told. The first cause counts, for what they are told too.
     pub(crate) fn end(&self, cause: Cause) {
         let cause = self.decide(cause);
@@ -61,6 +63,12 @@ impl Session<'_> {
             self.ports.get(side).close(&cause.close_for(side));
         }
         self.tell(Event::Look);
+    }
+
+    /// Both sides are told, and cut off, which wakes whoever reads or writes there.
+    pub(crate) fn give_up(&self, error: Error) {
+        self.end(Cause::System(error));
+        Side::BOTH.iter().for_each(|&side| self.ports.get(side).cut());
     }
 
     /// The cause that counts: this one, if it is the first.
@@ -75,14 +83,15 @@ impl Session<'_> {
     }
 
     fn tell(&self, event: Event) {
-        let _ = self.events.send(event); // the supervisor outlives both threads
+        self.control.wake(event); // the supervisor outlives both threads
     }
 }
 
 /// The life of one thread: everything that `from` sends, until nothing more can come.
-pub(crate) fn relay(session: &Session<'_>, from: Side, direction: Direction) {
+pub(crate) fn relay(session: &Session, hook: &Hook<'_>, from: Side, direction: Direction) {
     let way = Way {
         session,
+        hook,
         from,
         direction,
         source: session.ports.get(from),
@@ -90,18 +99,18 @@ pub(crate) fn relay(session: &Session<'_>, from: Side, direction: Direction) {
     };
     if catch_unwind(AssertUnwindSafe(|| way.run())).is_err() {
         let words = format!("a bug: the thread that reads from the {from} panicked");
-        session.end(Cause::System(Error::new(ErrorKind::Internal, Fault::System, words)));
-        Side::BOTH.iter().for_each(|&side| session.ports.get(side).cut());
+        session.give_up(Error::new(ErrorKind::Internal, Fault::System, words));
     }
     session.tell(Event::Finished(from));
 }
 
-struct Way<'s, 'a> {
-    session: &'s Session<'a>,
+struct Way<'s, 'h> {
+    session: &'s Session,
+    hook: &'s Hook<'h>,
     from: Side,
     direction: Direction,
-    source: &'s Port<'a>,
-    target: &'s Port<'a>,
+    source: &'s Port,
+    target: &'s Port,
 }
 
 /// What ends a batch.
@@ -147,7 +156,7 @@ impl Way<'_, '_> {
     /// Deals with what was read; `true` when there may be more of it.
     fn batch(&mut self) -> bool {
         self.target.begin();
-        let wants_verdicts = self.session.hook.is_some() || self.target.has_mail();
+        let wants_verdicts = self.hook.hook.is_some() || self.target.has_mail();
         self.direction.set_inspected(wants_verdicts);
         let stop = self.frames();
         match stop {
@@ -166,7 +175,7 @@ impl Way<'_, '_> {
     }
 
     fn frames(&mut self) -> Stop {
-        let session = self.session;
+        let (session, hook) = (self.session, self.hook);
         let mut turn = None; // taken with the first frame: what needs no hook waits for none
         loop {
             self.heed();
@@ -179,7 +188,7 @@ impl Way<'_, '_> {
             session.at_work.get(self.from).store(true, Ordering::Release);
             match &mut turn {
                 Some(turn) => MutexGuard::bump(turn),
-                None => turn = session.turn.as_ref().map(Mutex::lock),
+                None => turn = hook.turn.as_ref().map(Mutex::lock),
             }
             self.heed(); // while this waited for its turn: nothing passes unseen
             let verdict = self.verdict();
@@ -217,7 +226,7 @@ impl Way<'_, '_> {
         if self.direction.is_in_vain() {
             return Verdict::Drop;
         }
-        match (self.session.hook, self.direction.frame()) {
+        match (self.hook.hook, self.direction.frame()) {
             (Some(hook), Some(mut frame)) => hook::ask(hook, &mut frame),
             _ => Verdict::Forward,
         }
