@@ -8,7 +8,7 @@
 use super::buffer::Buffer;
 
 /// What the first read is given.
-pub const SMALL: usize = 4 * 1024;
+pub const SMALL: usize = 2 * 1024;
 /// What reads that fill the buffer make it grow to, and how much is read at once unless a frame needs more: a frame of
 /// 64 KiB fits. Twice that costs more in cache misses than it saves in reads.
 const STEADY: usize = 68 * 1024;
