@@ -64,8 +64,8 @@ pub struct Direction {
     outgoing: Outgoing,
     /// The text sent on so far, once it differs from what came.
     diverged: Option<Utf8>,
-    /// Fresh masks, when frames go to the upstream.
-    masks: Option<MaskSource>,
+    /// Fresh masks, when frames go to the upstream. Boxed: the other way has no need of its size.
+    masks: Option<Box<MaskSource>>,
     keepalive: [u8; 8],
     waiting: Option<(Arrival, Option<Box<Close>>)>,
     changes: Changes,
@@ -84,7 +84,7 @@ impl Direction {
             batch: Batch::default(),
             outgoing: Outgoing::default(),
             diverged: None,
-            masks: (from == Side::Client).then(|| MaskSource::from_seed(seed)),
+            masks: (from == Side::Client).then(|| Box::new(MaskSource::from_seed(seed))),
             keepalive,
             waiting: None,
             changes: Changes::default(),
@@ -243,7 +243,7 @@ impl Direction {
 
     /// Puts a frame of the host's behind what is ready. Data frames only between messages.
     pub fn insert(&mut self, kind: Kind, payload: &[u8]) {
-        let mask = self.masks.as_mut().map(MaskSource::next_mask);
+        let mask = self.masks.as_deref_mut().map(MaskSource::next_mask);
         encode(self.batch.tail(), kind, true, payload, mask);
     }
 
@@ -365,7 +365,7 @@ impl Direction {
         };
         match self.changes.other_len.take() {
             Some(payload) => {
-                let mask = self.masks.as_mut().map(MaskSource::next_mask);
+                let mask = self.masks.as_deref_mut().map(MaskSource::next_mask);
                 encode(self.batch.tail(), opcode, arrival.fin, &payload, mask);
             }
             None => self.send_in_place(arrival, opcode),
@@ -384,7 +384,7 @@ impl Direction {
 
     /// Sends the payload from where it lies, under a new header.
     fn send_in_place(&mut self, arrival: &Arrival, opcode: Kind) {
-        let mask = self.masks.as_mut().map(MaskSource::next_mask);
+        let mask = self.masks.as_deref_mut().map(MaskSource::next_mask);
         let payload = self.receiver.payload_mut(arrival);
         let len = payload.len();
         if let Some(mask) = mask {

@@ -18,7 +18,8 @@ pub struct Outbox {
     written: usize,
     /// What waits goes before the frames that are ready for this side.
     leads: bool,
-    masks: Option<MaskSource>,
+    /// Boxed: frames to the client have no need of its size.
+    masks: Option<Box<MaskSource>>,
     closing: Closing,
     close_sent: Option<Option<u16>>,
     close_received: Option<Close>,
@@ -32,7 +33,7 @@ impl Outbox {
             bytes: Buffer::default(),
             written: 0,
             leads: false,
-            masks: (to == Side::Upstream).then(|| MaskSource::from_seed(seed)),
+            masks: (to == Side::Upstream).then(|| Box::new(MaskSource::from_seed(seed))),
             closing: Closing::Open,
             close_sent: None,
             close_received: None,
@@ -74,7 +75,7 @@ impl Outbox {
     /// Queues a frame, unless a close went before; data frames only between messages.
     pub fn push(&mut self, kind: Kind, payload: &[u8]) {
         if self.closing.may_send() {
-            let mask = self.masks.as_mut().map(MaskSource::next_mask);
+            let mask = self.masks.as_deref_mut().map(MaskSource::next_mask);
             encode(&mut self.bytes, kind, true, payload, mask);
         }
     }
