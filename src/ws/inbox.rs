@@ -105,7 +105,9 @@ impl Inbox {
     pub fn filled(&mut self, count: usize) {
         self.end += count.min(self.buffer.len() - self.end);
         self.filled_up = count >= self.room;
-        let is_little = self.end - self.start <= self.buffer.len() / 8;
+        // Half of what makes it grow to that size, or reads of one size would have it shrink and grow in turns.
+        let most = if self.buffer.len() > STEADY { self.buffer.len() / 8 } else { ROOMY / 2 };
+        let is_little = self.end - self.start <= most.min(self.buffer.len() / 8);
         self.small_reads = if is_little { self.small_reads.saturating_add(1) } else { 0 };
     }
 
@@ -292,6 +294,24 @@ mod tests {
         }
         inbox.space(0);
         assert_eq!(inbox.buffer.capacity(), SMALL);
+    }
+
+    #[test]
+    fn reads_of_one_size_do_not_have_it_shrink_and_grow_in_turns() {
+        for size in [SMALL, SMALL + 1, ROOMY / 2 + 1, ROOMY, ROOMY + 200, STEADY] {
+            let mut inbox = Inbox::new();
+            let mut sizes = Vec::new();
+            for _ in 0..10 * PATIENCE {
+                let mut left = size;
+                while left > 0 {
+                    left -= read(&mut inbox, &[0; STEADY][..left], 0);
+                }
+                inbox.consume(size);
+                sizes.push(inbox.buffer.len());
+            }
+            sizes.dedup();
+            assert!(sizes.is_sorted(), "reads of {size}: {sizes:?}");
+        }
     }
 
     #[test]
