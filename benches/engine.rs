@@ -8,6 +8,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use criterion::{criterion_group, criterion_main, Bencher, BenchmarkId, Criterion, Throughput};
+use wsproxy::ws::buffer::Buffer;
 use wsproxy::ws::decode::decode;
 use wsproxy::ws::direction::{Direction, Poll};
 use wsproxy::ws::encode::encode;
@@ -29,9 +30,9 @@ const SEED: [u8; 32] = [7; 32];
 
 fn frame(from: Side, kind: Kind, len: usize) -> Vec<u8> {
     let mask = (from == Side::Client).then(|| MaskSource::from_seed(SEED).next_mask());
-    let mut bytes = Vec::new();
+    let mut bytes = Buffer::default();
     encode(&mut bytes, kind, true, &vec![b'a'; len], mask);
-    bytes
+    bytes.to_vec()
 }
 
 fn decoding(c: &mut Criterion) {

@@ -287,6 +287,8 @@ fn the_deadlines_are_told_and_struck_by_the_hosts_clock() {
     assert_eq!(session.pull.deadline(), Some(8000));
     session.give(Side::Client, &frame(Side::Client, 0x81, b"x"));
     session.pull.tick(2500);
+    assert_eq!(session.pull.deadline(), Some(3000), "the buffer of what came is given back then");
+    session.pull.tick(3000);
     assert_eq!(session.pull.deadline(), Some(9500));
     session.pull.tick(9500);
     session.settle();
@@ -574,11 +576,15 @@ fn a_deadline_that_a_call_has_brought_nearer_is_told_without_another_tick() {
     session.pull.pass(Side::Client);
     assert_eq!(session.pull.deadline(), Some(31_000), "the upstream takes nothing");
     session.take(Side::Upstream);
-    assert_eq!(session.pull.deadline(), Some(121_000), "it has taken all");
+    assert_eq!(session.pull.deadline(), Some(1500), "it has taken all; the buffer is kept a while");
+    session.pull.tick(1500);
+    assert_eq!(session.pull.deadline(), Some(121_000), "the buffer is given back");
 
     session.give(Side::Client, &frame(Side::Client, 0x88, b"\x03\xe8"));
-    assert_eq!(session.pull.deadline(), Some(11_000), "the upstream has not answered the close");
-    session.pull.tick(11_000);
+    assert_eq!(session.pull.deadline(), Some(2000), "a buffer again");
+    session.pull.tick(2000);
+    assert_eq!(session.pull.deadline(), Some(11_500), "the upstream has not answered the close");
+    session.pull.tick(11_500);
     assert!(session.pull.is_over());
     assert_eq!(session.pull.result().unwrap_err().kind(), ErrorKind::Timeout);
 }
@@ -686,28 +692,60 @@ fn bytes_are_not_taken_while_a_frame_of_the_same_side_waits() {
 }
 
 #[test]
-fn there_is_more_to_be_done_until_what_a_large_frame_took_is_given_back() {
-    for joined in [false, true] {
-        let mut config = Config::new();
-        config.aggregate(Side::Client, joined);
-        let mut session = Session::open(config);
-        let first = if joined { 0x02 } else { 0x82 };
-        for (first, size) in [(first, 1 << 20), (0x80, 1)].into_iter().take(1 + usize::from(joined))
-        {
-            let bytes = frame(Side::Client, first, &vec![7; size]);
-            session.pull.read(Side::Client, &bytes, 2000).unwrap();
-            session.pull.pass(Side::Client);
-        }
-        session.pull.take_output(Side::Upstream);
-        assert!(session.pull.taken(Side::Upstream).len() > 1 << 20);
-        let mut turns = 0;
-        while session.pull.has_more(Side::Upstream) {
-            turns += 1;
-            assert!(turns < 3, "{turns} turns for nothing");
-            session.pull.pass(Side::Client);
-            session.pull.take_output(Side::Upstream);
-            assert!(session.pull.taken(Side::Upstream).is_empty());
-        }
-        assert!(turns > 0);
+fn there_is_more_to_be_done_until_the_copy_of_a_large_message_is_given_back() {
+    let mut config = Config::new();
+    config.aggregate(Side::Client, true);
+    let mut session = Session::open(config);
+    for (first, size) in [(0x02, 1 << 20), (0x80, 1)] {
+        let bytes = frame(Side::Client, first, &vec![7; size]);
+        session.pull.read(Side::Client, &bytes, 2000).unwrap();
+        session.pull.pass(Side::Client);
     }
+    session.pull.take_output(Side::Upstream);
+    assert!(session.pull.taken(Side::Upstream).len() > 1 << 20);
+    let mut turns = 0;
+    while session.pull.has_more(Side::Upstream) {
+        turns += 1;
+        assert!(turns < 3, "{turns} turns for nothing");
+        session.pull.pass(Side::Client);
+        session.pull.take_output(Side::Upstream);
+        assert!(session.pull.taken(Side::Upstream).is_empty());
+    }
+    assert!(turns > 0);
+}
+
+/// That something is kept shows by its deadline.
+#[test]
+fn what_a_frame_took_is_given_back_by_a_deadline_that_only_its_own_side_puts_off() {
+    for size in [1, 1 << 20] {
+        let mut session = Session::open(Config::new());
+        let idle = session.pull.deadline().unwrap();
+        for (from, now) in [(Side::Client, 2000), (Side::Upstream, 2100), (Side::Client, 2400)] {
+            session.pull.tick(now);
+            session.give(from, &frame(from, 0x82, &vec![7; size]));
+            assert!(session.pull.deadline() <= Some(now + 500));
+        }
+        for now in [2600, 2900] {
+            assert_eq!(session.pull.deadline(), Some(now));
+            session.pull.tick(now);
+        }
+        assert!(session.pull.deadline() > Some(idle), "nothing is kept, and nobody is woken");
+    }
+}
+
+#[test]
+fn half_a_frame_outlasts_the_buffer_that_it_came_in() {
+    let mut session = Session::open(Config::new());
+    let bytes = frame(Side::Client, 0x82, &vec![7; 100_000]);
+    let (half, rest) = bytes.split_at(30_000);
+    session.pull.tick(2000);
+    session.give(Side::Client, &frame(Side::Client, 0x82, &vec![7; 500_000]));
+    session.give(Side::Client, half);
+    session.pull.tick(2500);
+    session.pull.tick(3500);
+    session.give(Side::Client, rest);
+    let sizes =
+        session.frames(Side::Upstream).iter().map(|frame| frame.1.len()).collect::<Vec<_>>();
+    assert_eq!(sizes, [500_000, 100_000]);
+    assert!(session.frames(Side::Upstream)[1].1 == [7; 100_000]);
 }

@@ -21,6 +21,7 @@
 //! | `memory`, `backlog` | what the TLS object reads from and writes to |
 //! | `tls_words` | what a TLS failure was, in words |
 //! | `wire` | what a session reads and writes: a socket, shared |
+//! | `reader` | a wire in the hands of the thread that reads from it, which may notice that nothing comes |
 
 mod backlog;
 mod certificates;
@@ -29,6 +30,7 @@ mod listen;
 mod memory;
 pub(crate) mod own_thread;
 mod poll;
+mod reader;
 mod resolve;
 mod socket;
 mod socket_file;
@@ -45,6 +47,7 @@ pub(crate) use dial::addresses;
 pub(crate) use dial::{Dial, Dialled, ATTEMPT_DELAY};
 pub(crate) use listen::{Accepted, Listener};
 pub(crate) use poll::{wait, wait_for_any, Events, Waker, Watched};
+pub(crate) use reader::Reader;
 pub(crate) use resolve::Resolve;
 pub(crate) use socket::Socket;
 pub(crate) use tls_handshake::{Handshake, Shaken};

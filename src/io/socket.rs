@@ -11,8 +11,10 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::{retry_on_intr, Errno};
-use rustix::net::{sockopt, AddressFamily, RecvFlags, SendAncillaryBuffer, SendFlags, SocketType};
+use rustix::net::sockopt::{self, Timeout};
+use rustix::net::{AddressFamily, RecvFlags, SendAncillaryBuffer, SendFlags, SocketType};
 
+use super::poll::whole_milliseconds;
 use super::sys;
 use crate::error::{Error, ErrorKind, Fault, Result};
 
@@ -76,6 +78,37 @@ impl Socket {
         }
     }
 
+    /// The same, but [`Io::WouldBlock`] when nothing has come for about as long as the socket's own timeout and `patience`
+    /// together. A descriptor in non-blocking mode does not know the first, and in blocking mode it is what has passed
+    /// already; which of them this one is may change at any time, so that both count.
+    pub(super) fn recv_within(&self, buf: &mut [u8], patience: Duration) -> io::Result<usize> {
+        loop {
+            match self.receive(buf, RecvFlags::empty()) {
+                Err(error) if error.kind() == Io::WouldBlock => {
+                    let came = self.wait_within(PollFlags::IN, Some(patience))?;
+                    if !came {
+                        return Err(error);
+                    }
+                }
+                done => return done,
+            }
+        }
+    }
+
+    /// Sets how long a receive blocks on a descriptor in blocking mode, and says how long it was (`None`: without limit).
+    /// `None` where that is not to be changed.
+    pub(super) fn replace_timeout(&self, timeout: Duration) -> Option<Option<Duration>> {
+        let before = sockopt::socket_timeout(&self.fd, Timeout::Recv).ok()?;
+        sockopt::set_socket_timeout(&self.fd, Timeout::Recv, Some(timeout)).ok()?;
+        Some(before)
+    }
+
+    /// Undoes [`Socket::replace_timeout`].
+    pub(super) fn restore_timeout(&self, timeout: Option<Duration>) {
+        // What could be changed can be changed back.
+        let _ = sockopt::set_socket_timeout(&self.fd, Timeout::Recv, timeout);
+    }
+
     /// What is there, without blocking; [`Io::WouldBlock`] when nothing is, 0 is the end.
     pub(crate) fn try_recv(&self, buf: &mut [u8]) -> io::Result<usize> {
         self.receive(buf, RecvFlags::DONTWAIT)
@@ -104,8 +137,15 @@ impl Socket {
     }
 
     fn wait_for(&self, events: PollFlags) -> io::Result<()> {
-        retry_on_intr(|| rustix::event::poll(&mut [PollFd::new(&self.fd, events)], None))?;
-        Ok(())
+        self.wait_within(events, None).map(|_| ())
+    }
+
+    /// Whether something came within `patience`.
+    fn wait_within(&self, events: PollFlags, patience: Option<Duration>) -> io::Result<bool> {
+        let patience = patience.map(whole_milliseconds);
+        let fds = &mut [PollFd::new(&self.fd, events)];
+        let count = retry_on_intr(|| rustix::event::poll(fds, patience.as_ref()))?;
+        Ok(count > 0)
     }
 
     /// Tells the peer that nothing more comes.

@@ -70,13 +70,18 @@ impl Tls {
         }
     }
 
-    /// Blocks until there is something; 0 is the end.
-    pub(super) fn recv(&self, socket: &Socket, buf: &mut [u8]) -> io::Result<usize> {
+    /// Blocks until there is something, as long as `recv` does; 0 is the end.
+    pub(super) fn recv(
+        &self,
+        socket: &Socket,
+        buf: &mut [u8],
+        recv: impl Fn(&mut [u8]) -> io::Result<usize>,
+    ) -> io::Result<usize> {
         loop {
             match self.decrypt(socket, buf) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.answer_meanwhile(socket)?;
-                    self.take_in(|room| socket.recv(room))?;
+                    self.take_in(&recv)?;
                 }
                 done => return done,
             }

@@ -9,6 +9,7 @@
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::socket::Socket;
 use super::sys;
@@ -55,8 +56,27 @@ impl Wire {
     pub(crate) fn recv(&self, buf: &mut [u8]) -> io::Result<usize> {
         match self.parts() {
             (socket, None) => socket.recv(buf),
-            (socket, Some(tls)) => tls.recv(socket, buf),
+            (socket, Some(tls)) => tls.recv(socket, buf, |room| socket.recv(room)),
         }
+    }
+
+    /// The same within limits, see [`Socket::recv_within`]; [`io::ErrorKind::WouldBlock`] when nothing came.
+    pub(super) fn recv_within(&self, buf: &mut [u8], patience: Duration) -> io::Result<usize> {
+        let recv = |room: &mut [u8]| self.inner.socket.recv_within(room, patience);
+        match self.parts() {
+            (_, None) => recv(buf),
+            (socket, Some(tls)) => tls.recv(socket, buf, recv),
+        }
+    }
+
+    /// See [`Socket::replace_timeout`].
+    pub(super) fn replace_timeout(&self, timeout: Duration) -> Option<Option<Duration>> {
+        self.inner.socket.replace_timeout(timeout)
+    }
+
+    /// See [`Socket::restore_timeout`].
+    pub(super) fn restore_timeout(&self, timeout: Option<Duration>) {
+        self.inner.socket.restore_timeout(timeout);
     }
 
     /// What is there; [`io::ErrorKind::WouldBlock`] when nothing is, 0 is the end.

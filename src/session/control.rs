@@ -181,6 +181,9 @@ fn check_frame(kind: Kind, payload: &[u8]) -> Result<()> {
 /// What a queued frame takes besides its payload: empty ones fill the queue too.
 const OVERHEAD: usize = 64;
 
+/// A queue with room for more frames is given back when it is empty.
+const KEPT_FRAMES: usize = 32;
+
 /// Frames of the host's for one side.
 #[derive(Debug)]
 pub(crate) struct Mailbox {
@@ -249,6 +252,9 @@ impl Mailbox {
             }
             !taken
         });
+        if frames.is_empty() && frames.capacity() > KEPT_FRAMES {
+            *frames = VecDeque::new();
+        }
         self.has_mail.store(!frames.is_empty(), Ordering::Release);
     }
 }
@@ -279,6 +285,15 @@ mod tests {
         control.set_open(true);
         let taken = (0..100).take_while(|_| control.send(Side::Client, Kind::Text, b"").is_ok());
         assert_eq!(taken.count(), 1000 / OVERHEAD);
+    }
+
+    #[test]
+    fn a_long_queue_is_given_back_when_it_is_empty() {
+        let control = Control::new(1 << 20);
+        control.set_open(true);
+        (0..1000).for_each(|_| control.send(Side::Client, Kind::Text, b"x").unwrap());
+        control.mail(Side::Client).deliver(|_, _| true);
+        assert!(control.mail(Side::Client).queue.lock().frames.capacity() <= KEPT_FRAMES);
     }
 
     #[test]

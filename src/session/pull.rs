@@ -18,6 +18,7 @@ use super::relay::{Below, Relay};
 use super::urgency::Urgency;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
+use crate::ws::buffer::Buffer;
 use crate::ws::close::Close;
 use crate::ws::ending::{fault_of, Cause};
 use crate::ws::engine::Engine;
@@ -50,7 +51,7 @@ pub struct Pull {
 #[derive(Debug, Default)]
 pub(super) struct Taken {
     in_place: Option<Range<usize>>,
-    copy: Vec<u8>,
+    copy: Buffer,
 }
 
 /// A copy larger than this is given back.
@@ -252,7 +253,7 @@ impl Pull {
         let Taken { in_place, copy } = self.taken.get_mut(to);
         copy.clear();
         if copy.capacity() > KEPT_COPY {
-            *copy = Vec::new();
+            *copy = Buffer::default();
         }
         *in_place = self.relay.take_output(to, copy);
         if self.halves.is_none() {
@@ -272,8 +273,7 @@ impl Pull {
     /// Whether output waits for `to`, or frames from the other side that were left, or much memory is to be given back:
     /// then there is more to be done as soon as what was taken is written.
     pub fn has_more(&self, to: Side) -> bool {
-        let is_swollen = self.taken.get(to).copy.capacity() > KEPT_COPY
-            || self.relay.engine.directions.get(to.other()).is_swollen();
+        let is_swollen = self.taken.get(to).copy.capacity() > KEPT_COPY;
         is_swollen || self.has_output(to) || self.relay.has_left(to.other())
     }
 
@@ -340,6 +340,11 @@ impl Pull {
             self.relay.take_waiting_mail(side, self.now);
         });
         self.relay.note_time(self.now, PerSide::<Below>::default());
+        for side in Side::BOTH {
+            if self.relay.rest(side, self.now) {
+                *self.taken.get_mut(side.other()) = Taken::default();
+            }
+        }
         while let Some(due) = self.relay.act(self.now) {
             if let Due::Stalled(side) = due {
                 self.input_ended(side, "took no bytes"); // nothing that it still sends is worth waiting for

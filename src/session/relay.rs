@@ -10,9 +10,11 @@ use std::sync::Arc;
 
 use super::control::Control;
 use super::urgency::Urgency;
+use crate::ws::buffer::Buffer;
 use crate::ws::ending::Cause;
 use crate::ws::engine::Engine;
 use crate::ws::frame::{PerSide, Side};
+use crate::ws::rest::Rest;
 use crate::ws::timers::{Due, Periods, Timers};
 use crate::ws::verdict::Verdict;
 
@@ -22,6 +24,7 @@ pub(crate) struct Relay {
     pub(crate) engine: Box<Engine>,
     control: Arc<Control>,
     timers: Timers,
+    rest: Rest,
     /// Whether frames wait in the engine because much waits for the other side.
     left: PerSide<bool>,
     /// Whether bytes went out since the last look at the time; and whether some were relayed.
@@ -54,6 +57,7 @@ impl Relay {
             engine,
             control,
             timers: Timers::new(periods, now),
+            rest: Rest::default(),
             left: PerSide::default(),
             moved: PerSide::default(),
             relayed: PerSide::default(),
@@ -75,12 +79,14 @@ impl Relay {
     pub(crate) fn filled(&mut self, from: Side, count: usize, now: u64) {
         self.engine.filled(from, count);
         self.timers.note_input(from, now);
+        self.rest.note_input(from, now);
     }
 
     /// Takes bytes from `from` that the host has read.
     pub(crate) fn give(&mut self, from: Side, bytes: &[u8], now: u64) {
         self.engine.give(from, bytes);
         self.timers.note_input(from, now);
+        self.rest.note_input(from, now);
     }
 
     /// Whether frames from `from` were left, for which there is room now.
@@ -129,7 +135,7 @@ impl Relay {
     }
 
     /// Takes all of the engine's output, as written.
-    pub(crate) fn take_output(&mut self, to: Side, copy: &mut Vec<u8>) -> Option<Range<usize>> {
+    pub(crate) fn take_output(&mut self, to: Side, copy: &mut Buffer) -> Option<Range<usize>> {
         *self.moved.get_mut(to) |= self.engine.has_output(to);
         *self.relayed.get_mut(to) |= self.engine.directions.get(to.other()).has_ready();
         self.engine.take_output(to, copy)
@@ -200,6 +206,7 @@ impl Relay {
     /// Takes note of what waits and what has moved by `now`.
     pub(crate) fn note_time(&mut self, now: u64, below: PerSide<Below>) {
         for side in Side::BOTH {
+            self.rest.note_spare(side, self.engine.directions.get(side).spare() > 0, now);
             let Below { holds, drains } = *below.get(side);
             let waiting = holds || self.engine.has_output(side);
             let wrote = std::mem::take(self.moved.get_mut(side));
@@ -209,6 +216,16 @@ impl Relay {
             }
         }
         self.note_closing(now);
+    }
+
+    /// Gives back what memory the bytes from `from` no longer need, if it is time; says whether it was.
+    pub(crate) fn rest(&mut self, from: Side, now: u64) -> bool {
+        let is_due = self.rest.is_due(from, now);
+        if is_due {
+            self.engine.directions.get_mut(from).rest();
+            self.rest.note_spare(from, false, now);
+        }
+        is_due
     }
 
     /// The next deadline that has passed by `now`, carried out as far as the engine goes. To be written afterwards is
@@ -237,7 +254,7 @@ impl Relay {
 
     /// When to look at the time again.
     pub(crate) fn deadline(&self) -> Option<u64> {
-        self.timers.next()
+        [self.timers.next(), self.rest.next()].into_iter().flatten().min()
     }
 
     /// Whether both connections are to be closed now, whatever still waits.

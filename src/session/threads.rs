@@ -4,9 +4,11 @@
 //! Rules: the threads know no clock. A slow or stalled direction never holds up the other; under `serial` a slow
 //! hook delays the other direction's hook and nothing else, and hands over after every frame.
 
+use std::io;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 
@@ -15,13 +17,19 @@ use super::hook;
 use super::port::Port;
 use super::urgency::Urgency;
 use crate::error::{Error, ErrorKind, Fault};
-use crate::io::Wire;
+use crate::io::{Reader, Wire};
 use crate::ws::closing::Event as Passed;
 use crate::ws::direction::{Direction, Effect, Poll, Then};
 use crate::ws::ending::Cause;
 use crate::ws::frame::{PerSide, Side};
 use crate::ws::verdict::{Frame, Verdict};
 use crate::ws::violation::Violation;
+use crate::ws::{inbox, rest};
+
+/// What a thread may keep while it waits without a limit: the room for its read, and a little.
+const LITTLE: usize = 2 * inbox::SMALL;
+/// How long it keeps more than that while nothing comes.
+const PATIENCE: Duration = Duration::from_millis(rest::PATIENCE);
 
 /// A hook that both threads may call.
 pub(crate) type SharedHook<'h> = &'h (dyn Fn(&mut Frame<'_>) -> Verdict + Sync);
@@ -116,14 +124,14 @@ enum Stop {
 
 impl Way<'_, '_> {
     fn run(mut self) {
-        let wire = self.session.wires.get(self.from);
+        let mut reader = Reader::new(self.session.wires.get(self.from));
         loop {
             while self.batch() {}
             self.count();
             if !self.source.closing().is_awaited(self.from) {
                 return;
             }
-            match wire.recv(self.direction.space()) {
+            match self.read(&mut reader) {
                 Ok(0) => return self.ended("closed the connection"),
                 Err(error) => return self.ended(&format!("lost ({error})")),
                 Ok(count) => {
@@ -132,6 +140,17 @@ impl Way<'_, '_> {
                 }
             }
         }
+    }
+
+    /// Waits for bytes. Memory that was needed under load is given back when none come.
+    fn read(&mut self, reader: &mut Reader<'_>) -> io::Result<usize> {
+        while self.direction.spare() > LITTLE {
+            match reader.recv_within(self.direction.space(), PATIENCE)? {
+                Some(count) => return Ok(count),
+                None => self.direction.rest(),
+            }
+        }
+        reader.recv(self.direction.space())
     }
 
     /// Deals with what was read; `true` when there may be more of it.

@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use super::buffer::Buffer;
 use super::inbox::Inbox;
 
 /// A tail larger than this is given back when it is written.
@@ -15,7 +16,7 @@ const KEPT_TAIL: usize = 64 * 1024;
 #[derive(Debug, Default)]
 pub struct Batch {
     run: Range<usize>,
-    tail: Vec<u8>,
+    tail: Buffer,
     written: usize,
 }
 
@@ -36,7 +37,7 @@ impl Batch {
     }
 
     /// Takes all of it: the run, if there is nothing else, is left where it lies; else `copy` has it all.
-    pub fn take(&mut self, inbox: &Inbox, copy: &mut Vec<u8>) -> Option<Range<usize>> {
+    pub fn take(&mut self, inbox: &Inbox, copy: &mut Buffer) -> Option<Range<usize>> {
         let run = std::mem::take(&mut self.run);
         let in_place = self.tail.is_empty();
         if !in_place {
@@ -51,7 +52,11 @@ impl Batch {
     pub fn lift(&mut self, inbox: &Inbox) {
         let run = std::mem::take(&mut self.run);
         if !run.is_empty() {
-            self.tail.splice(..std::mem::take(&mut self.written), inbox.slice(run).iter().copied());
+            let (run, rest) = (inbox.slice(run), self.tail.get(self.written..).unwrap_or_default());
+            let mut lifted = Buffer::with_capacity(run.len() + rest.len());
+            lifted.extend_from_slice(run);
+            lifted.extend_from_slice(rest);
+            (self.tail, self.written) = (lifted, 0);
         }
     }
 
@@ -71,7 +76,23 @@ impl Batch {
         self.written = 0;
         self.tail.clear();
         if self.tail.capacity() > KEPT_TAIL {
-            self.tail = Vec::new();
+            self.tail = Buffer::default();
+        }
+    }
+
+    /// How much memory [`Batch::rest`] would give back.
+    pub fn spare(&self) -> usize {
+        if self.is_empty() {
+            self.tail.capacity()
+        } else {
+            0
+        }
+    }
+
+    /// Little is to be expected for a while.
+    pub fn rest(&mut self) {
+        if self.is_empty() {
+            *self = Batch::default();
         }
     }
 
@@ -87,8 +108,8 @@ impl Batch {
         }
     }
 
-    /// Adds a vector whose first `skip` bytes do not count, without a copy where that is possible.
-    pub fn add_owned(&mut self, bytes: Vec<u8>, skip: usize) {
+    /// Adds a buffer whose first `skip` bytes do not count, without a copy where that is possible.
+    pub fn add_owned(&mut self, bytes: Buffer, skip: usize) {
         if self.tail.is_empty() {
             self.tail = bytes;
             self.written = skip;
@@ -98,7 +119,7 @@ impl Batch {
     }
 
     /// Where to append frames that lie nowhere yet.
-    pub fn tail(&mut self) -> &mut Vec<u8> {
+    pub fn tail(&mut self) -> &mut Buffer {
         &mut self.tail
     }
 }
@@ -127,7 +148,7 @@ mod tests {
         batch.add_in_place(&inbox, 0..3);
         batch.tail().extend_from_slice(b"-host-");
         batch.add_in_place(&inbox, 6..11);
-        batch.add_owned(b"....last".to_vec(), 4);
+        batch.add_owned(b"....last"[..].into(), 4);
         let mut written = String::new();
         while !batch.is_empty() {
             written.push_str(&text(&batch, &inbox)[..1]);
@@ -140,13 +161,13 @@ mod tests {
     fn what_is_taken_stays_in_place_unless_there_is_a_tail() {
         let (mut inbox, mut batch) = (Inbox::new(), Batch::default());
         inbox.append(b"onetwothree");
-        let mut copy = Vec::new();
+        let mut copy = Buffer::default();
         batch.add_in_place(&inbox, 0..6);
         assert_eq!((batch.take(&inbox, &mut copy), copy.len()), (Some(0..6), 0));
         batch.add_in_place(&inbox, 0..3);
         batch.tail().extend_from_slice(b"-host-");
         assert_eq!(batch.take(&inbox, &mut copy), None);
-        assert_eq!(copy, b"one-host-");
+        assert_eq!(*copy, *b"one-host-");
         assert!(batch.is_empty());
     }
 
@@ -167,7 +188,7 @@ mod tests {
     #[test]
     fn a_joined_message_is_sent_from_where_it_was_joined() {
         let (inbox, mut batch) = (Inbox::new(), Batch::default());
-        batch.add_owned(b"....message".to_vec(), 4);
+        batch.add_owned(b"....message"[..].into(), 4);
         assert_eq!(text(&batch, &inbox), "message");
         batch.wrote(7);
         assert!(batch.is_empty());

@@ -8,6 +8,7 @@
 use std::ops::Range;
 
 use super::batch::Batch;
+use super::buffer::Buffer;
 use super::close::Close;
 use super::decode::MAX_HEADER;
 use super::encode::{encode, header_len, write_header};
@@ -63,8 +64,8 @@ pub struct Direction {
     outgoing: Outgoing,
     /// The text sent on so far, once it differs from what came.
     diverged: Option<Utf8>,
-    /// Fresh masks, when frames go to the upstream.
-    masks: Option<MaskSource>,
+    /// Fresh masks, when frames go to the upstream. Boxed: the other way has no need of its size.
+    masks: Option<Box<MaskSource>>,
     keepalive: [u8; 8],
     waiting: Option<(Arrival, Option<Box<Close>>)>,
     changes: Changes,
@@ -83,7 +84,7 @@ impl Direction {
             batch: Batch::default(),
             outgoing: Outgoing::default(),
             diverged: None,
-            masks: (from == Side::Client).then(|| MaskSource::from_seed(seed)),
+            masks: (from == Side::Client).then(|| Box::new(MaskSource::from_seed(seed))),
             keepalive,
             waiting: None,
             changes: Changes::default(),
@@ -193,30 +194,33 @@ impl Direction {
         self.batch.is_large()
     }
 
-    /// `count` bytes of what was ready were written. A peer that is silent after a large frame must not keep its size.
+    /// `count` bytes of what was ready were written.
     pub fn wrote(&mut self, count: usize) {
         self.batch.wrote(count);
-        self.slim();
     }
 
-    fn slim(&mut self) {
-        if self.batch.is_empty() && self.waiting.is_none() {
-            self.receiver.inbox.slim();
+    /// How much memory [`Direction::rest`] would give back.
+    pub fn spare(&self) -> usize {
+        match self.batch.is_empty() && self.waiting.is_none() {
+            true => self.receiver.inbox.spare() + self.batch.spare(),
+            false => 0,
         }
     }
 
-    /// Whether more memory is kept than is needed, which [`Direction::take_ready`] gives back if it is called once more.
-    pub fn is_swollen(&self) -> bool {
-        self.waiting.is_none() && self.receiver.inbox.is_swollen()
+    /// Nothing has come for a while: keeps what is unread, and no more. What was taken in place is gone.
+    pub fn rest(&mut self) {
+        if self.batch.is_empty() && self.waiting.is_none() {
+            self.receiver.inbox.rest();
+            self.batch.rest();
+        }
     }
 
     /// Takes all that is ready, as written: in place, or into `copy`.
-    pub fn take_ready(&mut self, copy: &mut Vec<u8>) -> Option<Range<usize>> {
-        self.slim(); // what was taken before is gone
+    pub fn take_ready(&mut self, copy: &mut Buffer) -> Option<Range<usize>> {
         self.batch.take(&self.receiver.inbox, copy)
     }
 
-    /// What was taken in place, until the next [`Direction::space`] or [`Direction::give`].
+    /// What was taken in place, until the next [`Direction::space`], [`Direction::give`] or [`Direction::rest`].
     pub fn taken(&self, range: Range<usize>) -> &[u8] {
         self.receiver.inbox.slice(range)
     }
@@ -239,7 +243,7 @@ impl Direction {
 
     /// Puts a frame of the host's behind what is ready. Data frames only between messages.
     pub fn insert(&mut self, kind: Kind, payload: &[u8]) {
-        let mask = self.masks.as_mut().map(MaskSource::next_mask);
+        let mask = self.masks.as_deref_mut().map(MaskSource::next_mask);
         encode(self.batch.tail(), kind, true, payload, mask);
     }
 
@@ -361,7 +365,7 @@ impl Direction {
         };
         match self.changes.other_len.take() {
             Some(payload) => {
-                let mask = self.masks.as_mut().map(MaskSource::next_mask);
+                let mask = self.masks.as_deref_mut().map(MaskSource::next_mask);
                 encode(self.batch.tail(), opcode, arrival.fin, &payload, mask);
             }
             None => self.send_in_place(arrival, opcode),
@@ -380,7 +384,7 @@ impl Direction {
 
     /// Sends the payload from where it lies, under a new header.
     fn send_in_place(&mut self, arrival: &Arrival, opcode: Kind) {
-        let mask = self.masks.as_mut().map(MaskSource::next_mask);
+        let mask = self.masks.as_deref_mut().map(MaskSource::next_mask);
         let payload = self.receiver.payload_mut(arrival);
         let len = payload.len();
         if let Some(mask) = mask {

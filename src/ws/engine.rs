@@ -7,6 +7,7 @@
 
 use std::ops::Range;
 
+use super::buffer::Buffer;
 use super::close::Close;
 use super::closing::Event;
 use super::direction::{Direction, Effect, Poll, Then};
@@ -242,7 +243,7 @@ impl Engine {
     }
 
     /// Takes all of [`Engine::output`], as written: in place, to be had by [`Direction::taken`], or into `copy`.
-    pub fn take_output(&mut self, to: Side, copy: &mut Vec<u8>) -> Option<Range<usize>> {
+    pub fn take_output(&mut self, to: Side, copy: &mut Buffer) -> Option<Range<usize>> {
         let (outbox, direction) = (self.outboxes.get_mut(to), self.directions.get_mut(to.other()));
         if outbox.pending().is_empty() {
             return direction.take_ready(copy);
@@ -250,8 +251,8 @@ impl Engine {
         let pending_first = outbox.leads();
         let (pending, ready) = (outbox.take_pending(), direction.ready().concat());
         let [first, last] = match pending_first {
-            true => [&pending, &ready],
-            false => [&ready, &pending],
+            true => [&pending[..], &ready],
+            false => [&ready[..], &pending],
         };
         copy.extend_from_slice(first);
         copy.extend_from_slice(last);

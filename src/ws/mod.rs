@@ -5,6 +5,7 @@
 
 pub mod authority;
 pub mod batch;
+pub mod buffer;
 pub mod close;
 pub mod closing;
 pub mod decode;
@@ -23,6 +24,7 @@ pub mod origin;
 pub mod outbox;
 pub mod proxy_url;
 pub mod receive;
+pub mod rest;
 pub mod stats;
 pub mod timers;
 pub mod url;

@@ -52,7 +52,7 @@ impl Engine {
     /// Both handshakes are over: what they needed of memory is given back.
     pub fn settle(&mut self) {
         for side in Side::BOTH {
-            self.directions.get_mut(side).inbox().settle();
+            self.directions.get_mut(side).rest();
         }
     }
 

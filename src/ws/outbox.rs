@@ -3,6 +3,7 @@
 //!
 //! Rule: a close frame is queued here or nowhere, at most once, and nothing after it.
 
+use super::buffer::Buffer;
 use super::close::Close;
 use super::closing::{Closing, Event};
 use super::encode::encode;
@@ -13,11 +14,12 @@ use super::mask::MaskSource;
 #[derive(Debug)]
 pub struct Outbox {
     to: Side,
-    bytes: Vec<u8>,
+    bytes: Buffer,
     written: usize,
     /// What waits goes before the frames that are ready for this side.
     leads: bool,
-    masks: Option<MaskSource>,
+    /// Boxed: frames to the client have no need of its size.
+    masks: Option<Box<MaskSource>>,
     closing: Closing,
     close_sent: Option<Option<u16>>,
     close_received: Option<Close>,
@@ -28,10 +30,10 @@ impl Outbox {
     pub fn new(to: Side, seed: [u8; 32]) -> Self {
         Outbox {
             to,
-            bytes: Vec::new(),
+            bytes: Buffer::default(),
             written: 0,
             leads: false,
-            masks: (to == Side::Upstream).then(|| MaskSource::from_seed(seed)),
+            masks: (to == Side::Upstream).then(|| Box::new(MaskSource::from_seed(seed))),
             closing: Closing::Open,
             close_sent: None,
             close_received: None,
@@ -73,7 +75,7 @@ impl Outbox {
     /// Queues a frame, unless a close went before; data frames only between messages.
     pub fn push(&mut self, kind: Kind, payload: &[u8]) {
         if self.closing.may_send() {
-            let mask = self.masks.as_mut().map(MaskSource::next_mask);
+            let mask = self.masks.as_deref_mut().map(MaskSource::next_mask);
             encode(&mut self.bytes, kind, true, payload, mask);
         }
     }
@@ -109,11 +111,13 @@ impl Outbox {
     }
 
     /// Takes out what is to be written.
-    pub fn take_pending(&mut self) -> Vec<u8> {
+    pub fn take_pending(&mut self) -> Buffer {
         self.leads = false;
-        let mut bytes = std::mem::take(&mut self.bytes);
-        bytes.drain(..std::mem::take(&mut self.written));
-        bytes
+        let bytes = std::mem::take(&mut self.bytes);
+        match std::mem::take(&mut self.written) {
+            0 => bytes,
+            written => bytes.get(written..).unwrap_or_default().into(),
+        }
     }
 
     /// Its connection cannot be written to any more.

@@ -4,6 +4,7 @@
 //! as payload arrives. A frame stays where it arrived, in the inbox; only the fragments of an aggregated message
 //! are copied, once, into one buffer with room for a header before it.
 
+use super::buffer::Buffer;
 use super::decode::{decode, Decoded, Header, MAX_HEADER};
 use super::frame::{Kind, Side};
 use super::inbox::Inbox;
@@ -73,7 +74,7 @@ pub struct Receiver {
     incoming: Incoming,
     text: Utf8,
     text_before: Utf8,
-    joined: Vec<u8>,
+    joined: Buffer,
     keep_joined: bool,
 }
 
@@ -90,7 +91,7 @@ impl Receiver {
             incoming: Incoming::default(),
             text: Utf8::default(),
             text_before: Utf8::default(),
-            joined: Vec::new(),
+            joined: Buffer::default(),
             keep_joined: true,
         }
     }
@@ -112,7 +113,7 @@ impl Receiver {
     /// Nobody wants messages any more: fragments are still checked, and no longer kept.
     pub fn stop_joining(&mut self) {
         self.keep_joined = false;
-        self.joined = Vec::new();
+        self.joined = Buffer::default();
     }
 
     /// The next arrival, if it is whole. It stays until [`Receiver::consume`].
@@ -151,7 +152,7 @@ impl Receiver {
     }
 
     /// Takes the joined message out: [`MAX_HEADER`] bytes of room, then the payload.
-    pub fn take_joined(&mut self) -> Vec<u8> {
+    pub fn take_joined(&mut self) -> Buffer {
         std::mem::take(&mut self.joined)
     }
 
@@ -159,7 +160,7 @@ impl Receiver {
     pub fn consume(&mut self, arrival: &Arrival) {
         match arrival.place {
             Place::Inbox { header, len } => self.inbox.consume(header + len),
-            Place::Joined => self.joined = Vec::new(),
+            Place::Joined => self.joined = Buffer::default(),
         }
         self.current = None;
     }
@@ -238,7 +239,9 @@ impl Receiver {
 
     fn join(&mut self, fragment: &Arrival) -> Option<Arrival> {
         if self.keep_joined {
-            self.joined.resize(self.joined.len().max(MAX_HEADER), 0);
+            if self.joined.is_empty() {
+                self.joined.extend_from_slice(&[0; MAX_HEADER]);
+            }
             let Place::Inbox { header, len } = fragment.place else { return None };
             let payload = self.inbox.unread().get(header..header + len).unwrap_or_default();
             self.joined.extend_from_slice(payload);
@@ -273,9 +276,9 @@ mod tests {
     }
 
     fn frame(kind: Kind, fin: bool, payload: &[u8]) -> Vec<u8> {
-        let mut bytes = Vec::new();
+        let mut bytes = Buffer::default();
         encode(&mut bytes, kind, fin, payload, Some([1, 2, 3, 4]));
-        bytes
+        bytes.to_vec()
     }
 
     /// Everything that arrives of `bytes` in pieces of `step`.

@@ -164,7 +164,7 @@ local function turn(self, from, frame)
     if state.len ~= 0 then
         out = output(self, from)
     end
-    return out, state.more ~= 0, state.wants_input ~= 0, state.closing ~= 0 or state.back ~= 0
+    return out, state.more ~= 0, state.wants_input ~= 0, state.closing ~= 0 or state.back ~= 0 or self.dozes
 end
 
 -- How long to wait for bytes: with `recv_timeout` until that has passed since the last frame.
@@ -290,7 +290,8 @@ local function is_finished(self)
     return now() >= self.finished
 end
 
--- Of all deadlines only that of the closing handshake can come before the one that was known when we fell asleep.
+-- Before the deadline that was known when we fell asleep only that of the closing handshake can come, and that of buffers,
+-- which does not exist while nothing comes: who sleeps for longer is woken by what comes.
 local function next_look(self)
     local deadline = tonumber(C.wsproxy_pull_deadline(self.session))
     return min(deadline < 0 and math.huge or deadline, self.finished or math.huge, self.parting or math.huge)
@@ -320,7 +321,9 @@ end
 local function supervise(self, threads)
     while not is_finished(self) do
         local seconds = (next_look(self) - now()) / 1000
+        self.dozes = seconds > 1
         self.waker:wait(max(0.001, min(seconds, LONG)))
+        self.dozes = false
         self.woken = false -- what follows may wake us again
         C.wsproxy_pull_tick(self.session, now())
         self.writers[CLIENT]:push()
