@@ -34,15 +34,14 @@ pub(crate) fn run(
     mut engine: Box<Engine>,
     hook: Option<LocalHook<'_>>,
 ) -> Result<()> {
-    let waker = match Waker::new() {
-        Ok(waker) => Arc::new(waker),
+    let waker = match control.watch_by_poll() {
+        Ok(waker) => waker,
         Err(error) => {
             engine.end(Cause::System(error.clone()));
             Side::BOTH.iter().for_each(|&side| farewell(&mut engine, side, wires.get(side)));
             return Err(error);
         }
     };
-    control.watch(Watcher::Poll(Arc::clone(&waker)));
     let mut session = Caller {
         relay: Relay::new(engine, Arc::clone(control), config.periods(), 0),
         wires,

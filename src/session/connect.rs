@@ -87,9 +87,13 @@ impl<'a> Connector<'a> {
             if let Some(request) = request {
                 return Ok(request);
             }
-            self.wait_readable(wire)?;
-            if !read_some(wire, engine, Side::Client).map_err(client_lost)? {
-                return Err(Failure::Lost(client_left("before its request was complete")));
+            // The request mostly came with the connection: a wait before each read would be one too many.
+            match read_some(wire, engine, Side::Client).map_err(client_lost)? {
+                Came::Bytes => {}
+                Came::Nothing => self.wait_readable(wire)?,
+                Came::End => {
+                    return Err(Failure::Lost(client_left("before its request was complete")));
+                }
             }
         }
     }
@@ -188,7 +192,7 @@ impl<'a> Connector<'a> {
             }
             waited?;
             eof = match read_some(wire, engine, Side::Upstream) {
-                Ok(more) => !more,
+                Ok(came) => came == Came::End,
                 // The same of a connection that breaks under its body.
                 Err(error) => {
                     let refusal = engine.give_up_answer().map(Failure::Refusal);
@@ -309,16 +313,26 @@ impl<'a> Connector<'a> {
     }
 }
 
-/// Reads what is there; `false` at the end of the stream. Under TLS one without a close_notify is as good: heads say
-/// themselves where they end, and whoever ends a body by it cannot be asked for more (RFC 9112 section 9.8).
-fn read_some(wire: &Wire, engine: &mut Engine, from: Side) -> std::io::Result<bool> {
+/// What a read brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Came {
+    Bytes,
+    Nothing,
+    /// The end of the stream.
+    End,
+}
+
+/// Reads what is there. Under TLS an end without a close_notify is as good: heads say themselves where they end, and
+/// whoever ends a body by it cannot be asked for more (RFC 9112 section 9.8).
+fn read_some(wire: &Wire, engine: &mut Engine, from: Side) -> std::io::Result<Came> {
     match wire.try_recv(engine.space(from)) {
+        Ok(0) => Ok(Came::End),
         Ok(count) => {
             engine.filled(from, count);
-            Ok(count > 0)
+            Ok(Came::Bytes)
         }
-        Err(error) if error.kind() == IoError::WouldBlock => Ok(true),
-        Err(error) if error.kind() == IoError::UnexpectedEof => Ok(false),
+        Err(error) if error.kind() == IoError::WouldBlock => Ok(Came::Nothing),
+        Err(error) if error.kind() == IoError::UnexpectedEof => Ok(Came::End),
         Err(error) => Err(error),
     }
 }

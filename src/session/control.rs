@@ -51,6 +51,8 @@ pub(crate) enum Watcher {
 pub(crate) struct Control {
     end: EndRequest,
     watcher: Mutex<Watcher>,
+    /// For one wait after the other.
+    waker: Mutex<Option<Arc<Waker>>>,
     open: AtomicBool,
     mail: PerSide<Mailbox>,
     stats: Mutex<Stats>,
@@ -61,6 +63,7 @@ impl Control {
         Control {
             end: EndRequest::none(),
             watcher: Mutex::new(Watcher::Nobody),
+            waker: Mutex::default(),
             open: AtomicBool::new(false),
             mail: PerSide::from_fn(|_| Mailbox::new(send_queue)),
             stats: Mutex::new(Stats::default()),
@@ -87,6 +90,23 @@ impl Control {
     /// From now on `watcher` is woken.
     pub(crate) fn watch(&self, watcher: Watcher) {
         *self.watcher.lock() = watcher;
+    }
+
+    /// Has a poll loop watch the session: it is woken by what this returns.
+    pub(crate) fn watch_by_poll(&self) -> Result<Arc<Waker>> {
+        let mut kept = self.waker.lock();
+        let waker = match &*kept {
+            Some(waker) => Arc::clone(waker),
+            None => Arc::clone(kept.insert(Arc::new(Waker::new()?))),
+        };
+        self.watch(Watcher::Poll(Arc::clone(&waker)));
+        Ok(waker)
+    }
+
+    /// Has the session watched by threads: the descriptor of a poll loop's waker is given back.
+    pub(crate) fn watch_by_thread(&self, watcher: Watcher) {
+        self.watch(watcher);
+        self.waker.lock().take();
     }
 
     /// Whether frames of the host's are taken: from the handshakes to the end.

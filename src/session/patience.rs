@@ -4,7 +4,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::control::{Control, Watcher};
+use super::control::Control;
 use super::deadline::Deadline;
 use super::urgency::Urgency;
 use crate::error::{Error, Result};
@@ -34,8 +34,7 @@ pub(crate) struct Patience<'a> {
 impl<'a> Patience<'a> {
     /// `period` from now, woken through `control`.
     pub(crate) fn start(control: &'a Control, period: Duration) -> Result<Self> {
-        let waker = Arc::new(Waker::new()?);
-        control.watch(Watcher::Poll(Arc::clone(&waker)));
+        let waker = control.watch_by_poll()?;
         Ok(Patience { control, waker, deadline: Deadline::after(period), heeds: Urgency::Stop })
     }
 

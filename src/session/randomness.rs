@@ -12,9 +12,12 @@ use crate::ws::engine::Seeds;
 
 /// The seeds of one session.
 pub(super) fn seeds() -> Result<Seeds> {
+    let mut bytes = [0; 72]; // by one system call
+    fill(&mut bytes)?;
     let mut seeds = Seeds { masks: [[0; 32]; 2], keepalive: [0; 8] };
     let [first, second] = &mut seeds.masks;
-    [&mut first[..], &mut second[..], &mut seeds.keepalive[..]].into_iter().try_for_each(fill)?;
+    let all = first.iter_mut().chain(second).chain(&mut seeds.keepalive);
+    all.zip(bytes).for_each(|(seed, byte)| *seed = byte);
     Ok(seeds)
 }
 

@@ -93,7 +93,7 @@ impl Crew<'_, '_> {
             Ok(ward) => ward,
             Err(error) => return self.session.give_up(error),
         };
-        self.session.control.watch(Watcher::Keeper(ward.line()));
+        self.session.control.watch_by_thread(Watcher::Keeper(ward.line()));
         let watched = ward.watch(supervisor);
         let PerSide { client, upstream } = directions;
         std::thread::scope(|scope| {
@@ -107,7 +107,7 @@ impl Crew<'_, '_> {
     /// On the host's thread, which watches while two others relay.
     fn watch_here(&self, directions: PerSide<Box<Direction>>, supervisor: Supervisor) {
         let (events, inbox) = crossbeam_channel::unbounded();
-        self.session.control.watch(Watcher::Supervisor(events));
+        self.session.control.watch_by_thread(Watcher::Supervisor(events));
         let PerSide { client, upstream } = directions;
         std::thread::scope(|scope| {
             let threads = [
