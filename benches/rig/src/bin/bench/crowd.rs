@@ -22,8 +22,8 @@ const REST: Duration = Duration::from_millis(500);
 /// Both sockets; what wakes a caller is a third.
 const DESCRIPTORS_EACH: usize = 2;
 const DESCRIPTORS_OF_CALLERS: usize = 3;
-/// The caller's, and one for each way.
-const THREADS_EACH: usize = 3;
+/// One for each way: that of a connection, and a second.
+const THREADS_EACH: usize = 2;
 /// A stack and its guard.
 const MAPPINGS_EACH: usize = 2;
 /// What a process needs besides.
