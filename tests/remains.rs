@@ -276,12 +276,11 @@ fn sessions_of_a_server_have_two_threads_each_and_one_more_for_all_of_them() {
             (client.join().unwrap(), upstream)
         };
         let mut pairs: Vec<_> = (0..SESSIONS).map(pair).collect();
-        wait_until("the threads run", || library_threads() == 2 * SESSIONS + 1);
-        let running_now = threads(|name| name.starts_with("wsproxy-"));
-        let count = |wanted: &str| running_now.values().filter(|name| *name == wanted).count();
-        assert_eq!(count("wsproxy-session"), SESSIONS, "{running_now:?}");
-        assert_eq!(count("wsproxy-upstr"), SESSIONS, "{running_now:?}");
-        assert_eq!(count("wsproxy-keeper"), 1, "{running_now:?}");
+        let count = |wanted: &str| threads(|name| name == wanted).len();
+        let names = ["wsproxy-session", "wsproxy-upstr", "wsproxy-keeper"];
+        wait_until("two threads for each, and one for all of them", || {
+            names.map(count) == [SESSIONS, SESSIONS, 1] && library_threads() == 2 * SESSIONS + 1
+        });
         pairs.iter_mut().for_each(|(client, upstream)| support::host::talk(client, upstream));
         server.drain(1001, Duration::from_secs(5)).unwrap();
         for (client, upstream) in &mut pairs {

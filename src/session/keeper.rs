@@ -4,10 +4,14 @@
 //! Rules: it runs as long as there are such sessions, and not longer: the last one to leave sees it end. It is on the
 //! way of no frame. What it does for a session never waits, and a panic in it ends that session alone. A process that
 //! was forked has sessions of its own, and a keeper of its own.
+//!
+//! Theory: a session that begins has its first deadline seconds ahead. It is left at the door, where the keeper finds it
+//! whenever it wakes next; woken it is only for a deadline that comes before that.
 
 use std::collections::{BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -27,6 +31,7 @@ static KEEPER: Mutex<Option<Keeper>> = Mutex::new(None);
 
 struct Keeper {
     orders: Sender<Order>,
+    door: Arc<Mutex<Door>>,
     thread: JoinHandle<()>,
     sessions: u64,
     next: u64,
@@ -34,8 +39,17 @@ struct Keeper {
     process: u32,
 }
 
+/// Where sessions wait that the keeper has not seen yet.
+#[derive(Default)]
+struct Door {
+    newcomers: Vec<(u64, Kept)>,
+    /// When the keeper wakes by itself.
+    wakes_at: Option<Instant>,
+}
+
 enum Order {
-    Watch(u64, Kept),
+    /// Somebody is at the door whose deadline is the next.
+    Look,
     Tell(u64, Event),
     Leave,
 }
@@ -57,6 +71,7 @@ impl Line {
 /// A session that is, or will be, supervised; the keeper stays until this is dropped.
 pub(super) struct Ward {
     line: Line,
+    door: Arc<Mutex<Door>>,
 }
 
 /// A session that is watched.
@@ -82,7 +97,8 @@ impl Ward {
         };
         keeper.sessions += 1;
         keeper.next += 1;
-        Ok(Ward { line: Line { number: keeper.next, orders: keeper.orders.clone() } })
+        let line = Line { number: keeper.next, orders: keeper.orders.clone() };
+        Ok(Ward { line, door: Arc::clone(&keeper.door) })
     }
 
     /// The way to the session's supervisor.
@@ -91,10 +107,19 @@ impl Ward {
     }
 
     /// From now on the session is watched.
-    pub(super) fn watch(&self, supervisor: Supervisor) -> Watched {
+    pub(super) fn watch(&self, mut supervisor: Supervisor) -> Watched {
+        supervisor.begin();
+        let deadline = supervisor.patience().map(|patience| Instant::now() + patience);
         let (over, watched) = crossbeam_channel::bounded(0);
-        let kept = Kept { supervisor: Box::new(supervisor), deadline: None, _over: over };
-        let _ = self.line.orders.send(Order::Watch(self.line.number, kept)); // it is there as long as this is
+        let kept = Kept { supervisor: Box::new(supervisor), deadline, _over: over };
+        let mut door = self.door.lock();
+        door.newcomers.push((self.line.number, kept));
+        let is_next = deadline.is_some_and(|at| door.wakes_at.is_none_or(|wakes| at < wakes));
+        if is_next {
+            door.wakes_at = deadline;
+            drop(door);
+            let _ = self.line.orders.send(Order::Look); // it is there as long as this is
+        }
         Watched(watched)
     }
 }
@@ -123,16 +148,19 @@ impl Drop for Ward {
 impl Keeper {
     fn start() -> Result<Keeper> {
         let (orders, inbox) = crossbeam_channel::unbounded();
-        let work = move || Rounds::default().run(&inbox);
+        let door = Arc::<Mutex<Door>>::default();
+        let rounds = Rounds { door: Arc::clone(&door), ..Rounds::default() };
+        let work = move || rounds.run(&inbox);
         let thread = own_thread::start("wsproxy-keeper", STACK_SIZE, work)
             .map_err(|error| Error::system("cannot start the thread that keeps the time", error))?;
-        Ok(Keeper { orders, thread, sessions: 0, next: 0, process: std::process::id() })
+        Ok(Keeper { orders, door, thread, sessions: 0, next: 0, process: std::process::id() })
     }
 }
 
 /// What the thread knows.
 #[derive(Default)]
 struct Rounds {
+    door: Arc<Mutex<Door>>,
     sessions: HashMap<u64, Kept>,
     deadlines: BTreeSet<(Instant, u64)>,
 }
@@ -147,23 +175,31 @@ struct Kept {
 impl Rounds {
     fn run(mut self, orders: &Receiver<Order>) {
         loop {
-            let order = match self.deadlines.first() {
-                Some((at, _)) => orders.recv_deadline(*at),
+            let order = match self.let_in() {
+                Some(at) => orders.recv_deadline(at),
                 None => orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
+            self.let_in(); // the order may be one of theirs
             match order {
-                Ok(Order::Watch(number, kept)) => {
-                    self.sessions.insert(number, kept);
-                    self.call(number, Supervisor::begin);
-                }
                 Ok(Order::Tell(number, event)) => {
-                    self.call(number, |supervisor| supervisor.see(Some(event)))
+                    self.call(number, |supervisor| supervisor.see(Some(event)));
                 }
+                Ok(Order::Look) | Err(RecvTimeoutError::Timeout) => {}
                 Ok(Order::Leave) | Err(RecvTimeoutError::Disconnected) => return,
-                Err(RecvTimeoutError::Timeout) => {}
             }
             self.see_due();
         }
+    }
+
+    /// Takes those at the door in. The next deadline of all, at which it wakes.
+    fn let_in(&mut self) -> Option<Instant> {
+        let mut door = self.door.lock();
+        for (number, kept) in std::mem::take(&mut door.newcomers) {
+            self.deadlines.extend(kept.deadline.map(|at| (at, number)));
+            self.sessions.insert(number, kept);
+        }
+        door.wakes_at = self.deadlines.first().map(|(at, _)| *at);
+        door.wakes_at
     }
 
     /// Those whose deadlines have passed, each once.
