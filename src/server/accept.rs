@@ -81,8 +81,10 @@ impl<'scope, 'env: 'scope> Acceptor<'scope, 'env> {
             let events = if pausing { Events::NONE } else { Events::READABLE };
             let mut watched: Vec<_> = listeners.iter().map(|l| (l.as_fd(), events)).collect();
             watched.push((self.server.order.waker.as_fd(), Events::READABLE));
-            let came = wait_for_any(&watched, pausing.then_some(PAUSE))?;
-            self.server.order.waker.drain();
+            let mut came = wait_for_any(&watched, pausing.then_some(PAUSE))?;
+            if came.pop().is_some_and(|woken| woken.readable) {
+                self.server.order.waker.drain();
+            }
             self.join_ended();
             pausing = false;
             for (listener, _) in listeners.iter().zip(came).filter(|(_, came)| came.readable) {

@@ -1,6 +1,7 @@
 //! Both ends around the C host: single pairs, echo upstreams, and a crowd of clients.
 
 use std::net::SocketAddr;
+use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::sync::{Arc, Barrier};
 use std::thread::{self, JoinHandle};
 
@@ -81,8 +82,9 @@ pub fn crowd(addr: SocketAddr, count: usize, frames: usize, at_the_peak: impl Fn
             });
         }
         all_connected.wait();
-        at_the_peak();
-        all_connected.wait();
+        let seen = catch_unwind(AssertUnwindSafe(at_the_peak));
+        all_connected.wait(); // after a failure too, or it would show as a hang
+        seen.unwrap_or_else(|failure| resume_unwind(failure));
     });
 }
 
