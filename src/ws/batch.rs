@@ -98,11 +98,12 @@ impl Batch {
 
     /// Adds bytes that lie ready in the inbox.
     pub fn add_in_place(&mut self, inbox: &Inbox, range: Range<usize>) {
-        if self.is_empty() {
+        let is_one_run = self.tail.is_empty() && !self.run.is_empty();
+        if is_one_run && self.run.end == range.start {
+            self.run.end = range.end;
+        } else if self.is_empty() {
             self.clear();
             self.run = range;
-        } else if self.tail.is_empty() && self.run.end == range.start {
-            self.run.end = range.end;
         } else {
             self.tail.extend_from_slice(inbox.slice(range));
         }

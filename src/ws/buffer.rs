@@ -78,6 +78,18 @@ impl Buffer {
         Buffer { store: Store::of(size), len: 0 }
     }
 
+    /// How many bytes it has; asked of the number itself, since it is asked for each frame.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether it has none.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     /// How many bytes fit without more memory.
     pub fn capacity(&self) -> usize {
         self.store.bytes().len()

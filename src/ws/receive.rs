@@ -117,21 +117,28 @@ impl Receiver {
     }
 
     /// The next arrival, if it is whole. It stays until [`Receiver::consume`].
+    #[inline]
     pub fn poll(&mut self) -> Result<Option<Arrival>, Violation> {
         loop {
-            if self.current.is_none() && !self.begin()? {
+            let mut current = match self.current.take() {
+                Some(current) => current,
+                None => match self.begin()? {
+                    Some(current) => current,
+                    None => return Ok(None),
+                },
+            };
+            if !self.take_payload(&mut current)? {
+                self.current = Some(current); // kept only between reads: most frames come whole
                 return Ok(None);
             }
-            if !self.take_payload()? {
-                return Ok(None);
-            }
-            if let Some(arrival) = self.complete()? {
+            if let Some(arrival) = self.complete(&current)? {
                 return Ok(Some(arrival));
             }
         }
     }
 
     /// The payload of `arrival`, unmasked.
+    #[inline]
     pub fn payload_mut(&mut self, arrival: &Arrival) -> &mut [u8] {
         match arrival.place {
             Place::Inbox { header, len } => {
@@ -157,34 +164,34 @@ impl Receiver {
     }
 
     /// `arrival` is dealt with.
+    #[inline]
     pub fn consume(&mut self, arrival: &Arrival) {
         match arrival.place {
             Place::Inbox { header, len } => self.inbox.consume(header + len),
             Place::Joined => self.joined = Buffer::default(),
         }
-        self.current = None;
     }
 
-    /// Reads the header; `false` when it is not all there.
-    fn begin(&mut self) -> Result<bool, Violation> {
+    /// Reads the header; `None` when it is not all there.
+    #[inline]
+    fn begin(&mut self) -> Result<Option<Current>, Violation> {
         let (header, whole) = match decode(self.inbox.unread(), self.from)? {
-            Decoded::Partial => return Ok(false),
+            Decoded::Partial => return Ok(None),
             Decoded::MaskMissing(header) => (header, false),
             Decoded::Whole(header) => (header, true),
         };
-        let message = match self.admitted {
+        let message = match self.admitted.take() {
             Some(message) => message,
             None => self.admit(&header)?,
         };
-        if whole {
-            self.admitted = None;
-            self.current = Some(Current { header, message, done: 0 });
-        } else {
+        if !whole {
             self.admitted = Some(message);
+            return Ok(None);
         }
-        Ok(whole)
+        Ok(Some(Current { header, message, done: 0 }))
     }
 
+    #[inline]
     fn admit(&mut self, header: &Header) -> Result<Kind, Violation> {
         if header.kind.is_control() {
             return Ok(header.kind);
@@ -196,8 +203,8 @@ impl Receiver {
     }
 
     /// Unmasks and checks what has come of the payload; `false` when some is missing.
-    fn take_payload(&mut self) -> Result<bool, Violation> {
-        let Some(current) = &mut self.current else { return Ok(false) };
+    #[inline]
+    fn take_payload(&mut self, current: &mut Current) -> Result<bool, Violation> {
         let (start, len) = (current.header.size, payload_len(&current.header));
         let unread = self.inbox.unread_mut();
         let came = unread.len().saturating_sub(start).min(len);
@@ -219,8 +226,9 @@ impl Receiver {
     }
 
     /// A whole frame has come. `None` when it was a fragment that only joins a message.
-    fn complete(&mut self) -> Result<Option<Arrival>, Violation> {
-        let Some(Current { header, message, done }) = self.current else { return Ok(None) };
+    #[inline]
+    fn complete(&mut self, current: &Current) -> Result<Option<Arrival>, Violation> {
+        let Current { header, message, done } = *current;
         self.stats.count_frame(header.kind, done);
         let place = Place::Inbox { header: header.size, len: done };
         let arrival = Arrival { kind: header.kind, message, fin: header.fin, place };
