@@ -96,11 +96,13 @@ impl Buffer {
     }
 
     /// The bytes at `range`, for one who knows that they are there: only the memory's size is looked at.
+    #[inline]
     pub fn part(&self, range: Range<usize>) -> &[u8] {
         self.store.bytes().get(range).unwrap_or_default()
     }
 
     /// The same, to change.
+    #[inline]
     pub fn part_mut(&mut self, range: Range<usize>) -> &mut [u8] {
         self.store.bytes_mut().get_mut(range).unwrap_or_default()
     }

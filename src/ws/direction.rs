@@ -251,15 +251,16 @@ impl Direction {
     }
 
     /// Goes on until a frame waits, something is to be reported, or bytes are missing.
+    #[inline]
     pub fn poll(&mut self) -> Result<Poll, Violation> {
         while !self.deaf {
             if self.waiting.is_some() {
                 return Ok(Poll::Frame);
             }
-            let Some(arrival) = self.receiver.poll()? else { break };
-            match self.admit(arrival)? {
-                Some(poll) => return Ok(poll),
-                None => continue,
+            self.receiver.poll(&mut self.waiting)?;
+            let Some(Arrival { kind, .. }) = self.waiting else { break };
+            if let Some(poll) = self.admit(kind)? {
+                return Ok(poll);
             }
         }
         Ok(Poll::NeedInput)
@@ -271,6 +272,7 @@ impl Direction {
     }
 
     /// The frame that waits for its verdict.
+    #[inline]
     pub fn frame(&mut self) -> Option<Frame<'_>> {
         let arrival = self.waiting.as_ref()?;
         let text = text_rule(arrival, &self.receiver, self.diverged);
@@ -285,6 +287,7 @@ impl Direction {
     }
 
     /// Carries out the verdict on the frame that waits.
+    #[inline]
     pub fn resolve(&mut self, verdict: Verdict) -> Option<Box<Effect>> {
         let arrival = self.waiting.take()?;
         let then = match verdict {
@@ -309,30 +312,37 @@ impl Direction {
         self.muted || (self.is_held() && !kind.is_control())
     }
 
-    /// Sorts out what needs no verdict.
+    /// Sorts out what needs no verdict: a frame of this kind waits.
     #[inline]
-    fn admit(&mut self, arrival: Arrival) -> Result<Option<Poll>, Violation> {
-        if arrival.kind == Kind::Close {
-            let close = Close::parse(self.receiver.payload_mut(&arrival))?;
-            self.receiver.stats.note_close_received(&close);
-            self.close = Some(Box::new(close));
+    fn admit(&mut self, kind: Kind) -> Result<Option<Poll>, Violation> {
+        if (kind.is_control() && self.is_own_pong(kind)?) || self.goes_nowhere(kind) {
+            return Ok(self.pass_over());
         }
-        let own_pong =
-            arrival.kind == Kind::Pong && *self.receiver.payload_mut(&arrival) == self.keepalive;
-        if own_pong || self.goes_nowhere(arrival.kind) {
-            return Ok(self.pass_over(&arrival));
-        }
-        self.waiting = Some(arrival);
         if self.inspected {
             return Ok(Some(Poll::Frame));
         }
         Ok(self.resolve(Verdict::Forward).map(Poll::Effect))
     }
 
-    /// Nobody is to see it.
+    /// Whether the control frame that waits answers a ping of the proxy's own. A close frame is read here.
     #[cold]
-    fn pass_over(&mut self, arrival: &Arrival) -> Option<Poll> {
-        self.receiver.consume(arrival);
+    fn is_own_pong(&mut self, kind: Kind) -> Result<bool, Violation> {
+        let Some(arrival) = &self.waiting else { return Ok(false) };
+        let payload = self.receiver.payload_mut(arrival);
+        if kind == Kind::Close {
+            let close = Close::parse(payload).inspect_err(|_| self.waiting = None)?;
+            self.receiver.stats.note_close_received(&close);
+            self.close = Some(Box::new(close));
+            return Ok(false);
+        }
+        Ok(kind == Kind::Pong && *payload == self.keepalive)
+    }
+
+    /// Nobody is to see the frame that waits.
+    #[cold]
+    fn pass_over(&mut self) -> Option<Poll> {
+        let arrival = self.waiting.take()?;
+        self.receiver.consume(&arrival);
         let received = *self.close.take()?;
         self.deafen();
         Some(Poll::Effect(Box::new(Effect { received: Some(received), then: Then::Nothing })))
@@ -359,7 +369,6 @@ impl Direction {
         None
     }
 
-    #[inline]
     fn forward(&mut self, arrival: &Arrival) -> Option<Then> {
         self.receiver.stats.replaced += u64::from(self.changes.replaced);
         if arrival.kind == Kind::Close {
@@ -395,7 +404,6 @@ impl Direction {
     }
 
     /// Sends the payload from where it lies, under a new header.
-    #[inline]
     fn send_in_place(&mut self, arrival: &Arrival, opcode: Kind) {
         let mask = self.masks.as_deref_mut().map(MaskSource::next_mask);
         let payload = self.receiver.payload_mut(arrival);

@@ -116,25 +116,26 @@ impl Receiver {
         self.joined = Buffer::default();
     }
 
-    /// The next arrival, if it is whole. It stays until [`Receiver::consume`].
+    /// Puts the next arrival into `next`, if it is whole. It stays until [`Receiver::consume`].
+    ///
+    /// Not returned: a processor waits for what it has just written in pieces before it copies it as a whole.
     #[inline]
-    pub fn poll(&mut self) -> Result<Option<Arrival>, Violation> {
-        loop {
+    pub fn poll(&mut self, next: &mut Option<Arrival>) -> Result<(), Violation> {
+        while next.is_none() {
             let mut current = match self.current.take() {
                 Some(current) => current,
                 None => match self.begin()? {
                     Some(current) => current,
-                    None => return Ok(None),
+                    None => break,
                 },
             };
             if !self.take_payload(&mut current)? {
                 self.current = Some(current); // kept only between reads: most frames come whole
-                return Ok(None);
+                break;
             }
-            if let Some(arrival) = self.complete(&current)? {
-                return Ok(Some(arrival));
-            }
+            self.complete(&current, next)?;
         }
+        Ok(())
     }
 
     /// The payload of `arrival`, unmasked.
@@ -225,41 +226,41 @@ impl Receiver {
         Ok(came == len)
     }
 
-    /// A whole frame has come. `None` when it was a fragment that only joins a message.
+    /// A whole frame has come. It is none for `next` when it was a fragment that only joins a message.
     #[inline]
-    fn complete(&mut self, current: &Current) -> Result<Option<Arrival>, Violation> {
+    fn complete(&mut self, current: &Current, next: &mut Option<Arrival>) -> Result<(), Violation> {
         let Current { header, message, done } = *current;
         self.stats.count_frame(header.kind, done);
+        if !header.kind.is_control() {
+            if message == Kind::Text && header.fin && !self.text.is_complete() {
+                return Err(Violation::not_utf8("a text message ends inside a character"));
+            }
+            let is_whole = header.fin && header.kind != Kind::Continuation;
+            if self.rules.aggregate && !is_whole {
+                *next = self.join(current);
+                return Ok(());
+            }
+        }
         let place = Place::Inbox { header: header.size, len: done };
-        let arrival = Arrival { kind: header.kind, message, fin: header.fin, place };
-        if header.kind.is_control() {
-            return Ok(Some(arrival));
-        }
-        if message == Kind::Text && header.fin && !self.text.is_complete() {
-            return Err(Violation::not_utf8("a text message ends inside a character"));
-        }
-        let is_whole = header.fin && header.kind != Kind::Continuation;
-        if self.rules.aggregate && !is_whole {
-            return Ok(self.join(&arrival));
-        }
-        Ok(Some(arrival))
+        *next = Some(Arrival { kind: header.kind, message, fin: header.fin, place });
+        Ok(())
     }
 
-    fn join(&mut self, fragment: &Arrival) -> Option<Arrival> {
+    fn join(&mut self, fragment: &Current) -> Option<Arrival> {
+        let Current { header, message, done } = *fragment;
         if self.keep_joined {
             if self.joined.is_empty() {
                 self.joined.extend_from_slice(&[0; MAX_HEADER]);
             }
-            let Place::Inbox { header, len } = fragment.place else { return None };
-            let payload = self.inbox.unread().get(header..header + len).unwrap_or_default();
-            self.joined.extend_from_slice(payload);
+            let payload = self.inbox.unread().get(header.size..header.size + done);
+            self.joined.extend_from_slice(payload.unwrap_or_default());
         }
-        if fragment.fin {
+        if header.fin {
             self.text_before = Utf8::default();
         }
-        self.consume(fragment);
-        let message = fragment.message;
-        fragment.fin.then_some(Arrival { kind: message, message, fin: true, place: Place::Joined })
+        self.inbox.consume(header.size + done);
+        let whole = Arrival { kind: message, message, fin: true, place: Place::Joined };
+        header.fin.then_some(whole)
     }
 }
 
@@ -279,6 +280,11 @@ mod tests {
         Receiver::new(Side::Client, Rules { aggregate, check_utf8: true, limits: LIMITS })
     }
 
+    fn poll(receiver: &mut Receiver) -> Result<Option<Arrival>, Violation> {
+        let mut next = None;
+        receiver.poll(&mut next).map(|()| next)
+    }
+
     fn feed(receiver: &mut Receiver, bytes: &[u8]) {
         receiver.inbox.append(bytes);
     }
@@ -295,7 +301,7 @@ mod tests {
         let mut seen = Vec::new();
         for piece in bytes.chunks(step) {
             feed(&mut receiver, piece);
-            while let Some(arrival) = receiver.poll().unwrap() {
+            while let Some(arrival) = poll(&mut receiver).unwrap() {
                 seen.push((arrival.kind, arrival.fin, receiver.payload_mut(&arrival).to_vec()));
                 receiver.consume(&arrival);
             }
@@ -337,7 +343,7 @@ mod tests {
     fn a_limit_strikes_before_the_mask_and_the_payload_come() {
         let mut receiver = receiver(false);
         feed(&mut receiver, &frame(Kind::Binary, true, &[0; 1001])[..4]);
-        assert_eq!(receiver.poll().unwrap_err().code(), 1009);
+        assert_eq!(poll(&mut receiver).unwrap_err().code(), 1009);
     }
 
     #[test]
@@ -349,7 +355,7 @@ mod tests {
                 let kind = if i == 0 { Kind::Binary } else { Kind::Continuation };
                 feed(&mut receiver, &frame(kind, false, b""));
                 while let Ok(Some(arrival)) = {
-                    result = receiver.poll();
+                    result = poll(&mut receiver);
                     &result
                 } {
                     let arrival = *arrival;
@@ -365,7 +371,7 @@ mod tests {
         let mut receiver = receiver(false);
         let bytes = frame(Kind::Text, true, b"abc\xff----------");
         feed(&mut receiver, &bytes[..10]);
-        assert_eq!(receiver.poll().unwrap_err().code(), 1007);
+        assert_eq!(poll(&mut receiver).unwrap_err().code(), 1007);
     }
 
     #[test]
@@ -373,6 +379,6 @@ mod tests {
         let mut receiver = receiver(true);
         feed(&mut receiver, &frame(Kind::Text, false, b"a"));
         feed(&mut receiver, &frame(Kind::Continuation, true, b"\xc3"));
-        assert_eq!(receiver.poll().unwrap_err().code(), 1007);
+        assert_eq!(poll(&mut receiver).unwrap_err().code(), 1007);
     }
 }
