@@ -12,8 +12,8 @@ pub type Mask = [u8; 4];
 /// Masks or unmasks `payload`, whose first byte is byte number `offset` of its frame.
 #[inline]
 pub fn apply_mask(payload: &mut [u8], mask: Mask, offset: usize) {
-    let key @ [a, b, c, d] = rotated(mask, offset);
-    let word = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
+    let key = rotated(mask, offset);
+    let word = u64::from(key) << 32 | u64::from(key);
     let mut blocks = payload.chunks_exact_mut(32);
     for block in &mut blocks {
         block.chunks_exact_mut(8).for_each(|bytes| apply_word(bytes, word));
@@ -26,7 +26,7 @@ pub fn apply_mask(payload: &mut [u8], mask: Mask, offset: usize) {
         apply_half(half, key);
         rest = end;
     }
-    rest.iter_mut().zip(key).for_each(|(byte, key)| *byte ^= key);
+    rest.iter_mut().zip(key.to_ne_bytes()).for_each(|(byte, key)| *byte ^= key);
 }
 
 #[inline(always)] // into its loops, which are made of vector registers then
@@ -37,15 +37,16 @@ fn apply_word(bytes: &mut [u8], word: u64) {
 }
 
 #[inline(always)] // as above
-fn apply_half(bytes: &mut [u8], key: Mask) {
+fn apply_half(bytes: &mut [u8], key: u32) {
     if let Some(bytes) = bytes.first_chunk_mut::<4>() {
-        *bytes = (u32::from_ne_bytes(*bytes) ^ u32::from_ne_bytes(key)).to_ne_bytes();
+        *bytes = (u32::from_ne_bytes(*bytes) ^ key).to_ne_bytes();
     }
 }
 
-fn rotated(mut mask: Mask, offset: usize) -> Mask {
-    mask.rotate_left(offset % 4);
-    mask
+/// The mask as a number in memory's order, from byte number `offset` of a frame on.
+#[inline]
+fn rotated(mask: Mask, offset: usize) -> u32 {
+    u32::from_le_bytes(mask).rotate_right(8 * (offset % 4) as u32).to_le()
 }
 
 /// Unpredictable masks without a system call each: a ChaCha generator, buffered (RFC 6455 section 10.3).
