@@ -112,6 +112,14 @@ impl Shown {
     }
 }
 
+/// Whether the hook that is running on this thread was shown a frame of `session`, which is alive until it returns.
+#[inline]
+pub(super) fn is_shown_by(session: *const wsproxy) -> bool {
+    // SAFETY: this thread is lending it, so `show` has not returned.
+    let showing = lent::innermost::<Shown>().map(|shown| unsafe { shown.as_ref() }.session);
+    showing.is_some_and(|showing| std::ptr::eq(showing, session))
+}
+
 impl wsproxy_frame {
     /// `frame` as C sees it.
     pub(super) fn of(frame: &Frame<'_>) -> Self {
@@ -126,9 +134,9 @@ impl wsproxy_frame {
     }
 }
 
-/// What WSPROXY_END sends to each side; `None` is 1000 for both.
+/// What WSPROXY_END sends to each side; `None` is 1000 for both. Boxed: it is rare, and there is one for each frame.
 #[derive(Default)]
-pub(super) struct Ends(Option<PerSide<Close>>);
+pub(super) struct Ends(Option<Box<PerSide<Close>>>);
 
 impl Ends {
     /// What the host says of `side`, or of both.
@@ -137,7 +145,7 @@ impl Ends {
         let close = close(code, reason)?;
         let ends = match &mut self.0 {
             Some(ends) => ends,
-            unset => unset.insert(normal_ends()?),
+            unset => unset.insert(Box::new(normal_ends()?)),
         };
         sides.iter().for_each(|side| *ends.get_mut(*side) = close.clone());
         Ok(())
@@ -149,7 +157,7 @@ impl Ends {
             n if n == wsproxy_verdict::WSPROXY_FORWARD as c_int => Verdict::Forward,
             n if n == wsproxy_verdict::WSPROXY_DROP as c_int => Verdict::Drop,
             n if n == wsproxy_verdict::WSPROXY_END as c_int => {
-                match self.0.map_or_else(normal_ends, Ok) {
+                match self.0.map_or_else(normal_ends, |ends| Ok(*ends)) {
                     Ok(PerSide { client, upstream }) => Verdict::End { client, upstream },
                     Err(error) => Verdict::Failed(error.message().to_owned()),
                 }

@@ -20,21 +20,36 @@ thread_local! {
 }
 
 /// Puts the list back as it was, also in a panic.
-struct Restored(*const Loan);
+struct Restored<'l> {
+    innermost: &'l Cell<*const Loan>,
+    outer: *const Loan,
+}
 
-impl Drop for Restored {
+impl Drop for Restored<'_> {
     fn drop(&mut self) {
-        INNERMOST.set(self.0);
+        self.innermost.set(self.outer);
     }
 }
 
 /// Runs `hook`, and lends it `lent` meanwhile.
+#[inline]
 pub(super) fn lend<T: 'static, R>(lent: &T, hook: impl FnOnce() -> R) -> R {
-    let outer = INNERMOST.get();
-    let loan = Loan { lent: NonNull::from(lent).cast(), kind: TypeId::of::<T>(), outer };
-    let _restored = Restored(outer);
-    INNERMOST.set(&raw const loan);
-    hook()
+    // In a shared library each look at the thread's list is a call: there is one for each frame.
+    INNERMOST.with(|innermost| {
+        let outer = innermost.get();
+        let loan = Loan { lent: NonNull::from(lent).cast(), kind: TypeId::of::<T>(), outer };
+        let _restored = Restored { innermost, outer };
+        innermost.set(&raw const loan);
+        hook()
+    })
+}
+
+/// What this thread has lent last, if that is a `T`: it is alive until the hook that is running returns.
+#[inline]
+pub(super) fn innermost<T: 'static>() -> Option<NonNull<T>> {
+    // SAFETY: as in `find`.
+    let loan = unsafe { INNERMOST.get().as_ref() }?;
+    (loan.kind == TypeId::of::<T>()).then(|| loan.lent.cast())
 }
 
 /// The `T` at `pointer`, if this thread is lending it: it is alive until the hook that is running returns.
@@ -72,6 +87,19 @@ mod tests {
             });
         });
         assert!(!is_lent(&outer));
+    }
+
+    #[test]
+    fn what_was_lent_last_is_known_by_its_own_type_only() {
+        let (outer, inner) = (1u64, 2i64);
+        let last = || innermost::<u64>().map(|it| it.as_ptr().cast_const());
+        assert!(last().is_none());
+        lend(&outer, || {
+            assert_eq!(last(), Some(&raw const outer));
+            lend(&inner, || assert!(last().is_none()));
+            assert_eq!(last(), Some(&raw const outer));
+        });
+        assert!(last().is_none());
     }
 
     #[test]

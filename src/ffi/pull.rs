@@ -62,6 +62,7 @@ impl Pulled {
     }
 
     /// The frame from `from` that waits, as the host sees it.
+    #[inline]
     pub(super) fn show(&mut self, from: Side) -> Option<*const wsproxy_frame> {
         let shown = self.shown.get_mut(from);
         if !self.pull.poll(from) {
@@ -77,12 +78,14 @@ impl Pulled {
         }
     }
 
+    #[inline]
     pub(super) fn resolve(&mut self, from: Side, verdict: Verdict) {
         self.forget(from);
         self.pull.resolve(from, verdict);
     }
 
     /// What was said of the frame from `from` that waits, and what the host sees of it.
+    #[inline]
     pub(super) fn forget(&mut self, from: Side) {
         *self.shown.get_mut(from) = None;
         *self.ends.get_mut(from) = Ends::default();

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 use super::config::wsproxy_config;
 use super::constants::{self, close_code, fault_number, one_side, NO_STATUS};
-use super::frame::{wsproxy_on_frame, Hook};
+use super::frame::{is_shown_by, wsproxy_on_frame, Hook};
 use super::guard::{self, Handle};
 use super::handshake::{wsproxy_on_handshake, HandshakeHook};
 use super::incoming::{bytes, c_string, c_text, text};
@@ -416,8 +416,13 @@ pub unsafe extern "C" fn wsproxy_set_userdata(p: *mut wsproxy, userdata: *mut c_
 #[no_mangle]
 pub unsafe extern "C" fn wsproxy_userdata(p: *const wsproxy) -> *mut c_void {
     let none = std::ptr::null_mut();
+    let userdata = |session: &wsproxy| session.userdata.load(Ordering::Acquire);
+    if is_shown_by(p) {
+        // SAFETY: the session is alive while its hook runs. A hook asks for each frame, and a reference would be dear.
+        return unsafe { guard::quick(p, none, |session| Some(userdata(session))) };
+    }
     // SAFETY: passed on to the caller.
-    unsafe { guard::ask(p, none, |session| session.userdata.load(Ordering::Acquire)) }
+    unsafe { guard::ask(p, none, userdata) }
 }
 
 /// Sends a frame of the host's own to `side`: WSPROXY_TEXT, WSPROXY_BINARY, WSPROXY_PING or WSPROXY_PONG. It is not

@@ -180,6 +180,7 @@ impl Pull {
 
     /// Whether a frame from `from` waits for its verdict. To be asked again after each verdict and each write to the
     /// other side, until it says no.
+    #[inline]
     pub fn poll(&mut self, from: Side) -> bool {
         if self.halves.is_some() {
             return false;
@@ -198,11 +199,13 @@ impl Pull {
     }
 
     /// The frame from `from` that waits.
+    #[inline]
     pub fn frame(&mut self, from: Side) -> Option<Frame<'_>> {
         self.relay.engine.frame(from)
     }
 
     /// Carries out the verdict on the frame from `from` that waits. None may wait any more: then nothing happens.
+    #[inline]
     pub fn resolve(&mut self, from: Side, verdict: Verdict) {
         if let Some(began) = self.shown.get_mut(from).take() {
             if began != self.now {

@@ -101,6 +101,7 @@ impl Relay {
 
     /// Whether a frame from `from` waits for its verdict. `false` also when so much waits for the other side that it
     /// has to be written first: only where a hook makes more of the frames than was read.
+    #[inline]
     pub(crate) fn poll(&mut self, from: Side) -> bool {
         if *self.left.get(from) && !self.may_go_on(from) {
             return false;
@@ -110,6 +111,7 @@ impl Relay {
     }
 
     /// Carries out the verdict on the frame from `from` that waits.
+    #[inline]
     pub(crate) fn resolve(&mut self, from: Side, verdict: Verdict) {
         self.take_mail(from.other());
         self.engine.resolve(from, verdict);
@@ -147,6 +149,7 @@ impl Relay {
     }
 
     /// Ends what the host wants ended, if it may end here.
+    #[inline]
     pub(crate) fn heed(&mut self) {
         let urgency = self.control.urgency();
         if urgency == Urgency::None || self.engine.cause().is_some() {
@@ -190,6 +193,7 @@ impl Relay {
         taken
     }
 
+    #[inline]
     fn take_mail(&mut self, to: Side) -> bool {
         if !self.control.mail(to).has_mail() {
             return false;

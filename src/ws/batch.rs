@@ -22,11 +22,13 @@ pub struct Batch {
 
 impl Batch {
     /// Whether everything was written.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.run.is_empty() && self.tail.len() == self.written
     }
 
     /// Whether more was copied together than a read brings: a hook that makes frames larger, or sends its own.
+    #[inline]
     pub fn is_large(&self) -> bool {
         self.tail.len() - self.written > KEPT_TAIL
     }
@@ -97,12 +99,14 @@ impl Batch {
     }
 
     /// Adds bytes that lie ready in the inbox.
+    #[inline]
     pub fn add_in_place(&mut self, inbox: &Inbox, range: Range<usize>) {
-        if self.is_empty() {
+        let is_one_run = self.tail.is_empty() && !self.run.is_empty();
+        if is_one_run && self.run.end == range.start {
+            self.run.end = range.end;
+        } else if self.is_empty() {
             self.clear();
             self.run = range;
-        } else if self.tail.is_empty() && self.run.end == range.start {
-            self.run.end = range.end;
         } else {
             self.tail.extend_from_slice(inbox.slice(range));
         }

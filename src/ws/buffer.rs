@@ -78,17 +78,31 @@ impl Buffer {
         Buffer { store: Store::of(size), len: 0 }
     }
 
+    /// How many bytes it has; asked of the number itself, since it is asked for each frame.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether it has none.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     /// How many bytes fit without more memory.
     pub fn capacity(&self) -> usize {
         self.store.bytes().len()
     }
 
     /// The bytes at `range`, for one who knows that they are there: only the memory's size is looked at.
+    #[inline]
     pub fn part(&self, range: Range<usize>) -> &[u8] {
         self.store.bytes().get(range).unwrap_or_default()
     }
 
     /// The same, to change.
+    #[inline]
     pub fn part_mut(&mut self, range: Range<usize>) -> &mut [u8] {
         self.store.bytes_mut().get_mut(range).unwrap_or_default()
     }

@@ -1,14 +1,8 @@
 //! Frame headers, read from bytes (RFC 6455 section 5.2).
 //!
 //! Rules: every rule that a header alone can break is checked here, as soon as the bytes that break it are there:
-//! nobody waits for the rest of a frame that is wrong already. tungstenite's parser does the layout; where bytes may be
-//! missing it is given the header without its mask bit, so that a declared length is known before the four bytes of the
-//! mask come.
-
-use std::io::Cursor;
-
-use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
-use tungstenite::protocol::frame::FrameHeader;
+//! nobody waits for the rest of a frame that is wrong already, and a declared length is known before the four bytes of
+//! the mask come.
 
 use super::frame::{Kind, Side};
 use super::mask::Mask;
@@ -49,108 +43,99 @@ pub enum Decoded {
 /// Reads the header at the start of `bytes`, which came from `from`.
 #[inline] // into its one caller: the result is taken apart there, and need not go through memory
 pub fn decode(bytes: &[u8], from: Side) -> Result<Decoded, Violation> {
-    match bytes {
-        [first, second, ..] => check_first_two(*first, *second, from)?,
-        [first] => check_first(*first)?,
-        [] => {}
-    }
-    match bytes.first_chunk::<MAX_HEADER>() {
-        // No header is longer: it is all there, and nothing need be taken out.
-        Some(whole) => Ok(parse(whole)?.map_or(Decoded::Partial, Decoded::Whole)),
-        None => decode_short(bytes, from),
-    }
-}
-
-/// So few bytes that some of the header may be missing.
-fn decode_short(bytes: &[u8], from: Side) -> Result<Decoded, Violation> {
-    let mut unmasked = [0; MAX_HEADER];
-    for (to, byte) in unmasked.iter_mut().zip(bytes) {
-        *to = *byte;
-    }
-    unmasked[1] &= 0x7F;
-    let header = parse(unmasked.get(..bytes.len()).unwrap_or_default())?;
-    Ok(header.map_or(Decoded::Partial, |header| with_mask(header, bytes, from)))
-}
-
-fn parse(bytes: &[u8]) -> Result<Option<Header>, Violation> {
-    let mut cursor = Cursor::new(bytes);
-    // Looked at where it lies: to move it costs more than to parse it.
-    let parsed = FrameHeader::parse(&mut cursor);
-    let (header, len) = match &parsed {
-        Ok(Some((header, len))) => (header, *len),
-        Ok(None) => return Ok(None),
-        Err(error) => return Err(Violation::protocol(format!("bad frame header: {error}"))),
+    let (first, second) = match bytes {
+        [first, second, ..] => (*first, *second),
+        [first] => return check_first(*first).map(|_| Decoded::Partial),
+        [] => return Ok(Decoded::Partial),
     };
-    let size = usize::try_from(cursor.position()).unwrap_or(MAX_HEADER);
-    check_length(header, len, size)?;
-    let kind = kind_of(header.opcode)?;
-    Ok(Some(Header { kind, fin: header.is_final, len, size, mask: header.mask }))
-}
-
-fn with_mask(header: Header, bytes: &[u8], from: Side) -> Decoded {
-    match (from, bytes.get(header.size..header.size + 4)) {
-        (Side::Upstream, _) => Decoded::Whole(header),
-        (Side::Client, Some(&[a, b, c, d])) => {
-            let mask = Some([a, b, c, d]);
-            Decoded::Whole(Header { size: header.size + 4, mask, ..header })
+    let kind = check_first(first)?;
+    check_second(second, kind, from)?;
+    let (len, size) = match second & 0x7F {
+        126 | 127 => match long_length(bytes)? {
+            Some(length) => length,
+            None => return Ok(Decoded::Partial),
+        },
+        len => (u64::from(len), 2),
+    };
+    let header = Header { kind, fin: first & 0x80 != 0, len, size, mask: None };
+    if from == Side::Upstream {
+        return Ok(Decoded::Whole(header));
+    }
+    Ok(match bytes.get(size..size + 4) {
+        Some(&[a, b, c, d]) => {
+            Decoded::Whole(Header { size: size + 4, mask: Some([a, b, c, d]), ..header })
         }
-        (Side::Client, _) => Decoded::MaskMissing(header),
-    }
+        _ => Decoded::MaskMissing(header),
+    })
 }
 
-fn check_first(first: u8) -> Result<(), Violation> {
-    if first & 0x70 != 0 {
-        return Err(Violation::protocol("reserved bits are set and no extension was negotiated"));
-    }
-    if !matches!(first & 0x0F, 0x0..=0x2 | 0x8..=0xA) {
-        return Err(Violation::protocol(format!("unknown opcode {:#x}", first & 0x0F)));
-    }
-    if first & 0x88 == 0x08 {
+#[inline]
+fn check_first(first: u8) -> Result<Kind, Violation> {
+    let kind = match first & 0x7F {
+        0x0 => Kind::Continuation,
+        0x1 => Kind::Text,
+        0x2 => Kind::Binary,
+        0x8 => Kind::Close,
+        0x9 => Kind::Ping,
+        0xA => Kind::Pong,
+        _ => return Err(bad_first(first)),
+    };
+    if kind.is_control() && first & 0x80 == 0 {
         return Err(Violation::protocol("a control frame is fragmented"));
     }
-    Ok(())
+    Ok(kind)
 }
 
-fn check_first_two(first: u8, second: u8, from: Side) -> Result<(), Violation> {
-    check_first(first)?;
+#[cold]
+fn bad_first(first: u8) -> Violation {
+    match first & 0x70 {
+        0 => Violation::protocol(format!("unknown opcode {:#x}", first & 0x0F)),
+        _ => Violation::protocol("reserved bits are set and no extension was negotiated"),
+    }
+}
+
+#[inline]
+fn check_second(second: u8, kind: Kind, from: Side) -> Result<(), Violation> {
     // RFC 6455 section 5.1: a client masks every frame, a server none.
     match (from, second & 0x80 != 0) {
         (Side::Client, false) => return Err(Violation::protocol("a frame is not masked")),
         (Side::Upstream, true) => return Err(Violation::protocol("a frame is masked")),
         _ => {}
     }
-    if first & 0x08 != 0 && usize::from(second & 0x7F) > MAX_CONTROL_PAYLOAD {
+    if kind.is_control() && usize::from(second & 0x7F) > MAX_CONTROL_PAYLOAD {
         return Err(Violation::protocol("a control frame is longer than 125 bytes"));
     }
     Ok(())
 }
 
-fn check_length(header: &FrameHeader, len: u64, size: usize) -> Result<(), Violation> {
+/// A length behind the first two bytes, and where it ends; `None` when it is not all there.
+fn long_length(bytes: &[u8]) -> Result<Option<(u64, usize)>, Violation> {
+    let (len, size, least) = match *bytes {
+        [_, second, a, b, ..] if second & 0x7F == 126 => {
+            (u64::from(u16::from_be_bytes([a, b])), 4, 126)
+        }
+        [_, second, a, b, c, d, e, f, g, h, ..] if second & 0x7F == 127 => {
+            (u64::from_be_bytes([a, b, c, d, e, f, g, h]), 10, 1 << 16)
+        }
+        _ => return Ok(None),
+    };
     if len > i64::MAX as u64 {
         return Err(Violation::protocol("a length has its most significant bit set"));
     }
-    if header.len(len) != size {
+    if len < least {
         return Err(Violation::protocol("a length is not in its shortest form"));
     }
-    Ok(())
-}
-
-fn kind_of(opcode: OpCode) -> Result<Kind, Violation> {
-    Ok(match opcode {
-        OpCode::Data(Data::Continue) => Kind::Continuation,
-        OpCode::Data(Data::Text) => Kind::Text,
-        OpCode::Data(Data::Binary) => Kind::Binary,
-        OpCode::Control(Control::Close) => Kind::Close,
-        OpCode::Control(Control::Ping) => Kind::Ping,
-        OpCode::Control(Control::Pong) => Kind::Pong,
-        OpCode::Data(Data::Reserved(_)) | OpCode::Control(Control::Reserved(_)) => {
-            return Err(Violation::protocol("unknown opcode"))
-        }
-    })
+    Ok(Some((len, size)))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Cursor;
+
+    use rand::rngs::StdRng;
+    use rand::{Rng, SeedableRng};
+    use tungstenite::protocol::frame::FrameHeader;
+
     use super::*;
 
     fn refusal(bytes: &[u8], from: Side) -> String {
@@ -205,5 +190,60 @@ mod tests {
     fn no_bytes_and_half_a_length_are_no_answer_yet() {
         assert_eq!(decode(&[], Side::Client), Ok(Decoded::Partial));
         assert_eq!(decode(&[0x82, 0xFE, 1], Side::Client), Ok(Decoded::Partial));
+    }
+
+    /// What tungstenite reads in `bytes`, held to the rules that it leaves to others: a header with its length, that
+    /// of the declared payload, and the bytes of both.
+    fn read_by_tungstenite(bytes: &[u8], from: Side) -> Option<(FrameHeader, u64, usize)> {
+        let mut cursor = Cursor::new(bytes);
+        let (header, len) = FrameHeader::parse(&mut cursor).ok()??;
+        let size = usize::try_from(cursor.position()).unwrap();
+        let is_control = u8::from(header.opcode) & 0x08 != 0;
+        let is_legal = !(header.rsv1 || header.rsv2 || header.rsv3)
+            && header.mask.is_some() == (from == Side::Client)
+            && !(is_control && (len > 125 || !header.is_final))
+            && len <= i64::MAX as u64
+            && header.len(len) == size;
+        is_legal.then_some((header, len, size))
+    }
+
+    #[test]
+    fn random_bytes_are_read_as_by_tungstenite() {
+        let seed = rand::random::<u64>();
+        println!("seed {seed}");
+        let mut random = StdRng::seed_from_u64(seed);
+        let mut legal = 0;
+        for _ in 0..200_000 {
+            let mut bytes = [0; MAX_HEADER];
+            random.fill_bytes(&mut bytes);
+            let [first, second, third, way, ..] = bytes;
+            if way & 0x30 != 0 {
+                (bytes[0], bytes[1]) = (first & 0x8F, second | 0x7E); // long ones, without reserved bits
+            }
+            if third & 0x03 == 0 {
+                bytes[2..8].fill(0); // lengths that might be shorter
+            }
+            for from in Side::BOTH {
+                let read = read_by_tungstenite(&bytes, from);
+                let ours = match decode(&bytes, from) {
+                    Ok(Decoded::Whole(header)) => Some(header),
+                    Ok(other) => panic!("{other:?} of {bytes:x?}"),
+                    Err(_) => None,
+                };
+                legal += usize::from(ours.is_some());
+                assert_eq!(
+                    ours.map(|own| (own.kind as u8, own.fin, own.mask, own.len, own.size)),
+                    read.map(|(theirs, len, size)| (
+                        theirs.opcode.into(),
+                        theirs.is_final,
+                        theirs.mask,
+                        len,
+                        size
+                    )),
+                    "{bytes:x?} from {from}"
+                );
+            }
+        }
+        assert!(legal > 1000, "only {legal} were legal");
     }
 }

@@ -67,7 +67,9 @@ pub struct Direction {
     /// Fresh masks, when frames go to the upstream. Boxed: the other way has no need of its size.
     masks: Option<Box<MaskSource>>,
     keepalive: [u8; 8],
-    waiting: Option<(Arrival, Option<Box<Close>>)>,
+    waiting: Option<Arrival>,
+    /// What the frame that waits says, if it is a close frame. Boxed and apart: it is rare.
+    close: Option<Box<Close>>,
     changes: Changes,
     inspected: bool,
     draining: bool,
@@ -87,6 +89,7 @@ impl Direction {
             masks: (from == Side::Client).then(|| Box::new(MaskSource::from_seed(seed))),
             keepalive,
             waiting: None,
+            close: None,
             changes: Changes::default(),
             inspected: true,
             draining: false,
@@ -125,7 +128,7 @@ impl Direction {
     /// Whether the frame that waits has nowhere to go: then the verdict on it, if it is to forward or to drop, changes
     /// nothing.
     pub fn is_in_vain(&self) -> bool {
-        self.waiting.as_ref().is_some_and(|(arrival, _)| self.goes_nowhere(arrival.kind))
+        self.waiting.is_some_and(|arrival| self.goes_nowhere(arrival.kind))
     }
 
     /// Whether [`Direction::mute`] was called.
@@ -136,7 +139,7 @@ impl Direction {
     /// Nothing from this side counts any more: it closed, broke the protocol, or went away.
     pub fn deafen(&mut self) {
         self.deaf = true;
-        self.waiting = None;
+        (self.waiting, self.close) = (None, None);
         self.receiver.stop_joining();
         self.receiver.inbox.clear();
     }
@@ -248,15 +251,16 @@ impl Direction {
     }
 
     /// Goes on until a frame waits, something is to be reported, or bytes are missing.
+    #[inline]
     pub fn poll(&mut self) -> Result<Poll, Violation> {
         while !self.deaf {
             if self.waiting.is_some() {
                 return Ok(Poll::Frame);
             }
-            let Some(arrival) = self.receiver.poll()? else { break };
-            match self.admit(arrival)? {
-                Some(poll) => return Ok(poll),
-                None => continue,
+            self.receiver.poll(&mut self.waiting)?;
+            let Some(Arrival { kind, .. }) = self.waiting else { break };
+            if let Some(poll) = self.admit(kind)? {
+                return Ok(poll);
             }
         }
         Ok(Poll::NeedInput)
@@ -268,10 +272,11 @@ impl Direction {
     }
 
     /// The frame that waits for its verdict.
+    #[inline]
     pub fn frame(&mut self) -> Option<Frame<'_>> {
-        let (arrival, close) = self.waiting.as_ref()?;
+        let arrival = self.waiting.as_ref()?;
         let text = text_rule(arrival, &self.receiver, self.diverged);
-        let code = close.as_ref().and_then(|close| close.code());
+        let code = self.close.as_ref().and_then(|close| close.code());
         let payload = self.receiver.payload_mut(arrival);
         let payload = match arrival.kind {
             Kind::Close => payload.get_mut(2..).unwrap_or_default(),
@@ -282,17 +287,21 @@ impl Direction {
     }
 
     /// Carries out the verdict on the frame that waits.
+    #[inline]
     pub fn resolve(&mut self, verdict: Verdict) -> Option<Box<Effect>> {
-        let (arrival, received) = self.waiting.take()?;
+        let arrival = self.waiting.take()?;
         let then = match verdict {
             Verdict::Failed(why) => Some(Then::HookFailed(why)),
             Verdict::End { client, upstream } => Some(Then::End(PerSide { client, upstream })),
-            _ if self.goes_nowhere(arrival.kind) => received.is_some().then_some(Then::Nothing),
+            _ if self.goes_nowhere(arrival.kind) => self.close.is_some().then_some(Then::Nothing),
             Verdict::Drop => self.drop_frame(&arrival),
-            Verdict::Forward => self.forward(&arrival, received.as_deref()),
+            Verdict::Forward => self.forward(&arrival),
         };
         self.receiver.consume(&arrival);
-        self.changes = Changes::default();
+        if self.changes.replaced {
+            self.changes = Changes::default(); // nothing else can have been written there
+        }
+        let received = self.close.take();
         if received.is_some() {
             self.deafen();
         }
@@ -303,29 +312,40 @@ impl Direction {
         self.muted || (self.is_held() && !kind.is_control())
     }
 
-    /// Sorts out what needs no verdict.
-    fn admit(&mut self, arrival: Arrival) -> Result<Option<Poll>, Violation> {
-        let received = match arrival.kind {
-            Kind::Close => Some(Box::new(Close::parse(self.receiver.payload_mut(&arrival))?)),
-            _ => None,
-        };
-        if let Some(close) = &received {
-            self.receiver.stats.note_close_received(close);
+    /// Sorts out what needs no verdict: a frame of this kind waits.
+    #[inline]
+    fn admit(&mut self, kind: Kind) -> Result<Option<Poll>, Violation> {
+        if (kind.is_control() && self.is_own_pong(kind)?) || self.goes_nowhere(kind) {
+            return Ok(self.pass_over());
         }
-        let own_pong =
-            arrival.kind == Kind::Pong && *self.receiver.payload_mut(&arrival) == self.keepalive;
-        if own_pong || self.goes_nowhere(arrival.kind) {
-            self.receiver.consume(&arrival);
-            return Ok(received.map(|close| {
-                self.deafen();
-                Poll::Effect(Box::new(Effect { received: Some(*close), then: Then::Nothing }))
-            }));
-        }
-        self.waiting = Some((arrival, received));
         if self.inspected {
             return Ok(Some(Poll::Frame));
         }
         Ok(self.resolve(Verdict::Forward).map(Poll::Effect))
+    }
+
+    /// Whether the control frame that waits answers a ping of the proxy's own. A close frame is read here.
+    #[cold]
+    fn is_own_pong(&mut self, kind: Kind) -> Result<bool, Violation> {
+        let Some(arrival) = &self.waiting else { return Ok(false) };
+        let payload = self.receiver.payload_mut(arrival);
+        if kind == Kind::Close {
+            let close = Close::parse(payload).inspect_err(|_| self.waiting = None)?;
+            self.receiver.stats.note_close_received(&close);
+            self.close = Some(Box::new(close));
+            return Ok(false);
+        }
+        Ok(kind == Kind::Pong && *payload == self.keepalive)
+    }
+
+    /// Nobody is to see the frame that waits.
+    #[cold]
+    fn pass_over(&mut self) -> Option<Poll> {
+        let arrival = self.waiting.take()?;
+        self.receiver.consume(&arrival);
+        let received = *self.close.take()?;
+        self.deafen();
+        Some(Poll::Effect(Box::new(Effect { received: Some(received), then: Then::Nothing })))
     }
 
     fn drop_frame(&mut self, arrival: &Arrival) -> Option<Then> {
@@ -349,10 +369,10 @@ impl Direction {
         None
     }
 
-    fn forward(&mut self, arrival: &Arrival, received: Option<&Close>) -> Option<Then> {
+    fn forward(&mut self, arrival: &Arrival) -> Option<Then> {
         self.receiver.stats.replaced += u64::from(self.changes.replaced);
-        if let Some(received) = received {
-            return Some(Then::Forward(self.changed_close(arrival, received)));
+        if arrival.kind == Kind::Close {
+            return Some(Then::Forward(self.changed_close(arrival)));
         }
         if !arrival.kind.is_control() && !self.text_goes_on(arrival) {
             return Some(Then::HookFailed(
@@ -373,8 +393,9 @@ impl Direction {
         None
     }
 
-    fn changed_close(&mut self, arrival: &Arrival, received: &Close) -> Close {
-        let code = self.changes.code.unwrap_or(received.code());
+    fn changed_close(&mut self, arrival: &Arrival) -> Close {
+        let received = self.close.as_ref().and_then(|close| close.code());
+        let code = self.changes.code.unwrap_or(received);
         let reason = match self.changes.other_len.take() {
             Some(reason) => reason,
             None => self.receiver.payload_mut(arrival).get(2..).unwrap_or_default().to_vec(),
@@ -393,17 +414,16 @@ impl Direction {
         match arrival.place {
             Place::Inbox { header, .. } => {
                 // The shortest length for the same payload, a mask on both sides or on none: the same size.
-                let mut room =
-                    self.receiver.inbox.unread_mut().get_mut(..header).unwrap_or_default();
-                write_header(&mut room, opcode, arrival.fin, len, mask);
+                let room = self.receiver.inbox.unread_mut().get_mut(..header).unwrap_or_default();
+                write_header(room, opcode, arrival.fin, len, mask);
                 let start = self.receiver.inbox.position();
                 self.batch.add_in_place(&self.receiver.inbox, start..start + header + len);
             }
             Place::Joined => {
                 let mut message = self.receiver.take_joined();
                 let skip = MAX_HEADER - header_len(len, mask);
-                let mut room = message.get_mut(skip..MAX_HEADER).unwrap_or_default();
-                write_header(&mut room, opcode, arrival.fin, len, mask);
+                let room = message.get_mut(skip..MAX_HEADER).unwrap_or_default();
+                write_header(room, opcode, arrival.fin, len, mask);
                 self.batch.add_owned(message, skip);
             }
         }

@@ -1,8 +1,5 @@
 //! Frames, written to bytes (RFC 6455 section 5.2). Lengths are always in their shortest form.
 
-use tungstenite::protocol::frame::coding::OpCode;
-use tungstenite::protocol::frame::FrameHeader;
-
 use super::buffer::Buffer;
 use super::decode::MAX_HEADER;
 use super::frame::Kind;
@@ -10,8 +7,8 @@ use super::mask::{apply_mask, Mask};
 
 /// Appends a whole frame to `out`.
 pub fn encode(out: &mut Buffer, kind: Kind, fin: bool, payload: &[u8], mask: Option<Mask>) {
-    let header = &mut [0; MAX_HEADER][..];
-    write_header(&mut &mut *header, kind, fin, payload.len(), mask);
+    let header = &mut [0; MAX_HEADER];
+    write_header(header, kind, fin, payload.len(), mask);
     out.extend_from_slice(header.get(..header_len(payload.len(), mask)).unwrap_or_default());
     let start = out.len();
     out.extend_from_slice(payload);
@@ -21,20 +18,42 @@ pub fn encode(out: &mut Buffer, kind: Kind, fin: bool, payload: &[u8], mask: Opt
 }
 
 /// Writes a header into `out`, which must have room for `header_len` bytes.
-pub fn write_header(out: &mut &mut [u8], kind: Kind, fin: bool, len: usize, mask: Option<Mask>) {
-    let header = FrameHeader {
-        is_final: fin,
-        opcode: OpCode::from(kind as u8),
-        mask,
-        ..FrameHeader::default()
+#[inline]
+pub fn write_header(out: &mut [u8], kind: Kind, fin: bool, len: usize, mask: Option<Mask>) {
+    debug_assert!(out.len() >= header_len(len, mask), "it is measured by the caller");
+    let first = kind as u8 | if fin { 0x80 } else { 0 };
+    let masked = if mask.is_some() { 0x80 } else { 0 };
+    let rest = match u16::try_from(len) {
+        Ok(len @ ..=125) => put(out, [first, masked | len as u8]),
+        Ok(len) => put(put(out, [first, masked | 126]), len.to_be_bytes()),
+        Err(_) => put(put(out, [first, masked | 127]), (len as u64).to_be_bytes()),
     };
-    let written = header.format(len as u64, out);
-    debug_assert!(written.is_ok(), "it is measured by the caller");
+    if let Some(mask) = mask {
+        put(rest, mask);
+    }
+}
+
+/// Puts `bytes` at the front of `out`; gives what is behind them.
+#[inline]
+fn put<const N: usize>(out: &mut [u8], bytes: [u8; N]) -> &mut [u8] {
+    match out.split_first_chunk_mut() {
+        Some((front, rest)) => {
+            *front = bytes;
+            rest
+        }
+        None => &mut [],
+    }
 }
 
 /// The size of the header for `len` payload bytes.
+#[inline]
 pub fn header_len(len: usize, mask: Option<Mask>) -> usize {
-    FrameHeader { mask, ..FrameHeader::default() }.len(len as u64)
+    let length = match len {
+        ..=125 => 0,
+        126..=0xFFFF => 2,
+        _ => 8,
+    };
+    2 + length + if mask.is_some() { 4 } else { 0 }
 }
 
 #[cfg(test)]
@@ -42,6 +61,29 @@ mod tests {
     use super::super::decode::{decode, Decoded};
     use super::super::frame::Side;
     use super::*;
+
+    use tungstenite::protocol::frame::coding::OpCode;
+    use tungstenite::protocol::frame::FrameHeader;
+
+    #[test]
+    fn headers_are_those_that_tungstenite_writes() {
+        for len in [0, 1, 125, 126, 255, 256, 65535, 65536, 1 << 20, usize::MAX] {
+            for (mask, fin) in [(None, true), (None, false), (Some([1, 2, 3, 4]), true)] {
+                for kind in Kind::ALL {
+                    let (mut ours, mut theirs) = ([0; MAX_HEADER], Vec::new());
+                    write_header(&mut ours, kind, fin, len, mask);
+                    let header = FrameHeader {
+                        is_final: fin,
+                        opcode: OpCode::from(kind as u8),
+                        mask,
+                        ..FrameHeader::default()
+                    };
+                    header.format(len as u64, &mut theirs).unwrap();
+                    assert_eq!(ours[..header_len(len, mask)], theirs, "{kind} of {len} bytes");
+                }
+            }
+        }
+    }
 
     #[test]
     fn what_is_encoded_decodes_to_the_same_header() {

@@ -121,6 +121,7 @@ impl Engine {
     }
 
     /// Goes on with what came from `from`. `true` when a frame waits for its verdict.
+    #[inline]
     pub fn poll(&mut self, from: Side) -> bool {
         if !self.opening.is_done() {
             return false;
@@ -140,11 +141,13 @@ impl Engine {
     }
 
     /// The frame from `from` that waits.
+    #[inline]
     pub fn frame(&mut self, from: Side) -> Option<Frame<'_>> {
         self.directions.get_mut(from).frame()
     }
 
     /// Carries out the verdict on the frame from `from` that waits.
+    #[inline]
     pub fn resolve(&mut self, from: Side, verdict: Verdict) {
         if let Some(effect) = self.directions.get_mut(from).resolve(verdict) {
             self.apply(from, *effect);

@@ -95,6 +95,18 @@ impl Kind {
     pub const ALL: [Kind; 6] =
         [Kind::Continuation, Kind::Text, Kind::Binary, Kind::Close, Kind::Ping, Kind::Pong];
 
+    /// Where it is in [`Kind::ALL`].
+    pub(crate) fn index(self) -> usize {
+        match self {
+            Kind::Continuation => 0,
+            Kind::Text => 1,
+            Kind::Binary => 2,
+            Kind::Close => 3,
+            Kind::Ping => 4,
+            Kind::Pong => 5,
+        }
+    }
+
     /// Whether this is a control frame (RFC 6455 section 5.5).
     pub fn is_control(self) -> bool {
         matches!(self, Kind::Close | Kind::Ping | Kind::Pong)
@@ -116,5 +128,17 @@ impl Kind {
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_knows_its_place_among_all() {
+        for (at, kind) in Kind::ALL.into_iter().enumerate() {
+            assert_eq!(kind.index(), at, "{kind}");
+        }
     }
 }

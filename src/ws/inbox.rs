@@ -39,26 +39,31 @@ impl Inbox {
     }
 
     /// What came and was not consumed.
+    #[inline]
     pub fn unread(&self) -> &[u8] {
         self.buffer.part(self.start..self.end)
     }
 
     /// The same, to change in place.
+    #[inline]
     pub fn unread_mut(&mut self) -> &mut [u8] {
         self.buffer.part_mut(self.start..self.end)
     }
 
     /// Any part of the buffer, by the positions that [`Inbox::position`] gave.
+    #[inline]
     pub fn slice(&self, range: std::ops::Range<usize>) -> &[u8] {
         self.buffer.part(range)
     }
 
     /// Where the unread bytes begin; good until the next [`Inbox::space`] or [`Inbox::slim`].
+    #[inline]
     pub fn position(&self) -> usize {
         self.start
     }
 
     /// The first `count` unread bytes are dealt with. They stay in place until then.
+    #[inline]
     pub fn consume(&mut self, count: usize) {
         self.start = (self.start + count).min(self.end);
     }

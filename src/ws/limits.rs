@@ -27,24 +27,32 @@ pub struct Meter {
 
 impl Meter {
     /// Counts a data frame of `len` payload bytes, or says which limit it breaks.
+    #[inline]
     pub fn count(&mut self, len: u64, first: bool, limits: &Limits) -> Result<(), Violation> {
         if first {
             *self = Meter::default();
         }
         self.size = self.size.saturating_add(len);
         self.fragments = self.fragments.saturating_add(1);
-        let checks = [
-            ("frame size", len, limits.max_frame_size),
-            ("message size", self.size, limits.max_message_size),
-            ("fragment count", self.fragments, limits.max_fragments),
-        ];
-        match checks.into_iter().find(|(_, value, limit)| value > limit) {
-            None => Ok(()),
-            Some((what, value, limit)) => {
-                let words = format!("{what} {value} exceeds the limit of {limit}");
-                Err(Violation::too_big(words, limits.explain))
-            }
+        let within = len <= limits.max_frame_size
+            && self.size <= limits.max_message_size
+            && self.fragments <= limits.max_fragments;
+        match within {
+            true => Ok(()),
+            false => Err(self.breach(len, limits)),
         }
+    }
+
+    #[cold]
+    fn breach(&self, len: u64, limits: &Limits) -> Violation {
+        let (what, value, limit) = match () {
+            () if len > limits.max_frame_size => ("frame size", len, limits.max_frame_size),
+            () if self.size > limits.max_message_size => {
+                ("message size", self.size, limits.max_message_size)
+            }
+            () => ("fragment count", self.fragments, limits.max_fragments),
+        };
+        Violation::too_big(format!("{what} {value} exceeds the limit of {limit}"), limits.explain)
     }
 }
 

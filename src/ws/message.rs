@@ -18,6 +18,7 @@ pub struct Incoming {
 
 impl Incoming {
     /// Takes the header of a data frame; gives the type of its message.
+    #[inline]
     pub fn admit(&mut self, header: &Header, limits: &Limits) -> Result<Kind, Violation> {
         let kind = match (header.kind, self.open) {
             (Kind::Continuation, Some(kind)) => kind,

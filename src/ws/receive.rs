@@ -116,22 +116,30 @@ impl Receiver {
         self.joined = Buffer::default();
     }
 
-    /// The next arrival, if it is whole. It stays until [`Receiver::consume`].
-    pub fn poll(&mut self) -> Result<Option<Arrival>, Violation> {
-        loop {
-            if self.current.is_none() && !self.begin()? {
-                return Ok(None);
+    /// Puts the next arrival into `next`, if it is whole. It stays until [`Receiver::consume`].
+    ///
+    /// Not returned: a processor waits for what it has just written in pieces before it copies it as a whole.
+    #[inline]
+    pub fn poll(&mut self, next: &mut Option<Arrival>) -> Result<(), Violation> {
+        while next.is_none() {
+            let mut current = match self.current.take() {
+                Some(current) => current,
+                None => match self.begin()? {
+                    Some(current) => current,
+                    None => break,
+                },
+            };
+            if !self.take_payload(&mut current)? {
+                self.current = Some(current); // kept only between reads: most frames come whole
+                break;
             }
-            if !self.take_payload()? {
-                return Ok(None);
-            }
-            if let Some(arrival) = self.complete()? {
-                return Ok(Some(arrival));
-            }
+            self.complete(&current, next)?;
         }
+        Ok(())
     }
 
     /// The payload of `arrival`, unmasked.
+    #[inline]
     pub fn payload_mut(&mut self, arrival: &Arrival) -> &mut [u8] {
         match arrival.place {
             Place::Inbox { header, len } => {
@@ -157,34 +165,34 @@ impl Receiver {
     }
 
     /// `arrival` is dealt with.
+    #[inline]
     pub fn consume(&mut self, arrival: &Arrival) {
         match arrival.place {
             Place::Inbox { header, len } => self.inbox.consume(header + len),
             Place::Joined => self.joined = Buffer::default(),
         }
-        self.current = None;
     }
 
-    /// Reads the header; `false` when it is not all there.
-    fn begin(&mut self) -> Result<bool, Violation> {
+    /// Reads the header; `None` when it is not all there.
+    #[inline]
+    fn begin(&mut self) -> Result<Option<Current>, Violation> {
         let (header, whole) = match decode(self.inbox.unread(), self.from)? {
-            Decoded::Partial => return Ok(false),
+            Decoded::Partial => return Ok(None),
             Decoded::MaskMissing(header) => (header, false),
             Decoded::Whole(header) => (header, true),
         };
-        let message = match self.admitted {
+        let message = match self.admitted.take() {
             Some(message) => message,
             None => self.admit(&header)?,
         };
-        if whole {
-            self.admitted = None;
-            self.current = Some(Current { header, message, done: 0 });
-        } else {
+        if !whole {
             self.admitted = Some(message);
+            return Ok(None);
         }
-        Ok(whole)
+        Ok(Some(Current { header, message, done: 0 }))
     }
 
+    #[inline]
     fn admit(&mut self, header: &Header) -> Result<Kind, Violation> {
         if header.kind.is_control() {
             return Ok(header.kind);
@@ -196,8 +204,8 @@ impl Receiver {
     }
 
     /// Unmasks and checks what has come of the payload; `false` when some is missing.
-    fn take_payload(&mut self) -> Result<bool, Violation> {
-        let Some(current) = &mut self.current else { return Ok(false) };
+    #[inline]
+    fn take_payload(&mut self, current: &mut Current) -> Result<bool, Violation> {
         let (start, len) = (current.header.size, payload_len(&current.header));
         let unread = self.inbox.unread_mut();
         let came = unread.len().saturating_sub(start).min(len);
@@ -218,40 +226,41 @@ impl Receiver {
         Ok(came == len)
     }
 
-    /// A whole frame has come. `None` when it was a fragment that only joins a message.
-    fn complete(&mut self) -> Result<Option<Arrival>, Violation> {
-        let Some(Current { header, message, done }) = self.current else { return Ok(None) };
+    /// A whole frame has come. It is none for `next` when it was a fragment that only joins a message.
+    #[inline]
+    fn complete(&mut self, current: &Current, next: &mut Option<Arrival>) -> Result<(), Violation> {
+        let Current { header, message, done } = *current;
         self.stats.count_frame(header.kind, done);
+        if !header.kind.is_control() {
+            if message == Kind::Text && header.fin && !self.text.is_complete() {
+                return Err(Violation::not_utf8("a text message ends inside a character"));
+            }
+            let is_whole = header.fin && header.kind != Kind::Continuation;
+            if self.rules.aggregate && !is_whole {
+                *next = self.join(current);
+                return Ok(());
+            }
+        }
         let place = Place::Inbox { header: header.size, len: done };
-        let arrival = Arrival { kind: header.kind, message, fin: header.fin, place };
-        if header.kind.is_control() {
-            return Ok(Some(arrival));
-        }
-        if message == Kind::Text && header.fin && !self.text.is_complete() {
-            return Err(Violation::not_utf8("a text message ends inside a character"));
-        }
-        let is_whole = header.fin && header.kind != Kind::Continuation;
-        if self.rules.aggregate && !is_whole {
-            return Ok(self.join(&arrival));
-        }
-        Ok(Some(arrival))
+        *next = Some(Arrival { kind: header.kind, message, fin: header.fin, place });
+        Ok(())
     }
 
-    fn join(&mut self, fragment: &Arrival) -> Option<Arrival> {
+    fn join(&mut self, fragment: &Current) -> Option<Arrival> {
+        let Current { header, message, done } = *fragment;
         if self.keep_joined {
             if self.joined.is_empty() {
                 self.joined.extend_from_slice(&[0; MAX_HEADER]);
             }
-            let Place::Inbox { header, len } = fragment.place else { return None };
-            let payload = self.inbox.unread().get(header..header + len).unwrap_or_default();
-            self.joined.extend_from_slice(payload);
+            let payload = self.inbox.unread().get(header.size..header.size + done);
+            self.joined.extend_from_slice(payload.unwrap_or_default());
         }
-        if fragment.fin {
+        if header.fin {
             self.text_before = Utf8::default();
         }
-        self.consume(fragment);
-        let message = fragment.message;
-        fragment.fin.then_some(Arrival { kind: message, message, fin: true, place: Place::Joined })
+        self.inbox.consume(header.size + done);
+        let whole = Arrival { kind: message, message, fin: true, place: Place::Joined };
+        header.fin.then_some(whole)
     }
 }
 
@@ -271,6 +280,11 @@ mod tests {
         Receiver::new(Side::Client, Rules { aggregate, check_utf8: true, limits: LIMITS })
     }
 
+    fn poll(receiver: &mut Receiver) -> Result<Option<Arrival>, Violation> {
+        let mut next = None;
+        receiver.poll(&mut next).map(|()| next)
+    }
+
     fn feed(receiver: &mut Receiver, bytes: &[u8]) {
         receiver.inbox.append(bytes);
     }
@@ -287,7 +301,7 @@ mod tests {
         let mut seen = Vec::new();
         for piece in bytes.chunks(step) {
             feed(&mut receiver, piece);
-            while let Some(arrival) = receiver.poll().unwrap() {
+            while let Some(arrival) = poll(&mut receiver).unwrap() {
                 seen.push((arrival.kind, arrival.fin, receiver.payload_mut(&arrival).to_vec()));
                 receiver.consume(&arrival);
             }
@@ -329,7 +343,7 @@ mod tests {
     fn a_limit_strikes_before_the_mask_and_the_payload_come() {
         let mut receiver = receiver(false);
         feed(&mut receiver, &frame(Kind::Binary, true, &[0; 1001])[..4]);
-        assert_eq!(receiver.poll().unwrap_err().code(), 1009);
+        assert_eq!(poll(&mut receiver).unwrap_err().code(), 1009);
     }
 
     #[test]
@@ -341,7 +355,7 @@ mod tests {
                 let kind = if i == 0 { Kind::Binary } else { Kind::Continuation };
                 feed(&mut receiver, &frame(kind, false, b""));
                 while let Ok(Some(arrival)) = {
-                    result = receiver.poll();
+                    result = poll(&mut receiver);
                     &result
                 } {
                     let arrival = *arrival;
@@ -357,7 +371,7 @@ mod tests {
         let mut receiver = receiver(false);
         let bytes = frame(Kind::Text, true, b"abc\xff----------");
         feed(&mut receiver, &bytes[..10]);
-        assert_eq!(receiver.poll().unwrap_err().code(), 1007);
+        assert_eq!(poll(&mut receiver).unwrap_err().code(), 1007);
     }
 
     #[test]
@@ -365,6 +379,6 @@ mod tests {
         let mut receiver = receiver(true);
         feed(&mut receiver, &frame(Kind::Text, false, b"a"));
         feed(&mut receiver, &frame(Kind::Continuation, true, b"\xc3"));
-        assert_eq!(receiver.poll().unwrap_err().code(), 1007);
+        assert_eq!(poll(&mut receiver).unwrap_err().code(), 1007);
     }
 }

@@ -23,8 +23,9 @@ pub struct SideStats {
 }
 
 impl SideStats {
+    #[inline]
     pub(crate) fn count_frame(&mut self, kind: Kind, payload: usize) {
-        let at = Kind::ALL.iter().position(|&each| each == kind).unwrap_or_default();
+        let at = kind.index();
         if let (Some(frames), Some(bytes)) = (self.frames.get_mut(at), self.bytes.get_mut(at)) {
             *frames += 1;
             *bytes += payload as u64;
