@@ -125,9 +125,14 @@ impl Socket {
     pub(crate) fn try_send(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
         let parts = parts.get(..MOST_PARTS).unwrap_or(parts);
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-        let send =
-            || rustix::net::sendmsg(&self.fd, parts, &mut SendAncillaryBuffer::default(), flags);
-        Ok(retry_on_intr(send)?)
+        let mut filled = parts.iter().filter(|part| !part.is_empty());
+        let sent = match (filled.next(), filled.next()) {
+            (Some(part), None) => retry_on_intr(|| rustix::net::send(&self.fd, part, flags)), // costs less
+            _ => retry_on_intr(|| {
+                rustix::net::sendmsg(&self.fd, parts, &mut SendAncillaryBuffer::default(), flags)
+            }),
+        };
+        Ok(sent?)
     }
 
     /// Blocks until [`try_send`](Socket::try_send) has something to say: room, or an error.
