@@ -51,6 +51,14 @@ impl Backlog {
         }
     }
 
+    /// Nothing has come for a while: gives back what is empty.
+    pub(super) fn rest(&self) {
+        let mut queue = self.queue.lock();
+        if queue.bytes.is_empty() {
+            queue.bytes = Vec::new();
+        }
+    }
+
     /// So many of the bytes queued last are answers: nobody will write them again.
     pub(super) fn note_answers(&self, count: u64) {
         let mut queue = self.queue.lock();
@@ -263,6 +271,18 @@ mod tests {
         backlog.note_answers(4 << 20);
         backlog.flush(&socket).unwrap();
         assert_eq!(backlog.answers(), 4 << 20);
+    }
+
+    #[test]
+    fn at_rest_no_memory_is_kept_but_for_what_waits() {
+        let (socket, _peer) = socket_and_peer();
+        let backlog = Backlog::default();
+        backlog.push(b"waits");
+        backlog.rest();
+        assert_eq!(backlog.flush(&socket).unwrap(), 5);
+        backlog.rest();
+        assert_eq!(backlog.queue.lock().bytes.capacity(), 0);
+        assert_eq!(backlog.hand.lock().bytes.capacity(), 0);
     }
 
     #[test]

@@ -180,14 +180,17 @@ impl Tls {
         Ok(())
     }
 
-    /// Takes encrypted bytes from the socket, without a lock. When none come, the room that was needed under load is
+    /// Takes encrypted bytes from the socket, without a lock. When none come, the memory that was needed under load is
     /// given back.
     fn take_in(&self, read: impl FnOnce(&mut [u8]) -> io::Result<usize>) -> io::Result<()> {
         let mut incoming = std::mem::take(&mut *self.incoming.lock());
         let outcome = incoming.fill(read);
         match &outcome {
             Ok(()) => self.has_input.store(true, Ordering::Release),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => incoming.rest(),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                incoming.rest();
+                self.backlog.rest();
+            }
             Err(_) => {}
         }
         *self.incoming.lock() = incoming;
