@@ -5,6 +5,7 @@
 //! the order in which they were queued. After a failure nothing is kept.
 
 use std::io::{self, ErrorKind, IoSlice};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
@@ -18,15 +19,14 @@ const KEPT: usize = 40 * 1024;
 pub(super) struct Backlog {
     queue: Mutex<Queue>,
     hand: Mutex<Hand>,
+    /// All that is not sent, the sender's share included. Changed under the queue's lock; asked for with each frame, and so
+    /// without it.
+    waiting: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
     bytes: Vec<u8>,
-    /// All that is not sent, the sender's share included.
-    waiting: usize,
-    /// All that was ever queued.
-    total: u64,
     /// Of what waits, at most so much answers the peer.
     answers: u64,
     /// Our half ends once the bytes are out.
@@ -47,30 +47,39 @@ impl Backlog {
         let mut queue = self.queue.lock();
         if !queue.failed {
             queue.bytes.extend_from_slice(bytes);
-            queue.waiting += bytes.len();
-            queue.total = queue.total.wrapping_add(bytes.len() as u64);
+            self.waiting.fetch_add(bytes.len(), Ordering::AcqRel);
         }
     }
 
-    /// How many bytes were ever queued.
-    pub(super) fn total(&self) -> u64 {
-        self.queue.lock().total
+    /// Nothing has come for a while: gives back what is empty.
+    pub(super) fn rest(&self) {
+        let mut queue = self.queue.lock();
+        if queue.bytes.is_empty() {
+            queue.bytes = Vec::new();
+        }
     }
 
     /// So many of the bytes queued last are answers: nobody will write them again.
     pub(super) fn note_answers(&self, count: u64) {
         let mut queue = self.queue.lock();
-        queue.answers = (queue.answers + count).min(queue.waiting as u64); // some may be sent by now
+        queue.answers = (queue.answers + count).min(self.waiting() as u64); // some may be sent by now
     }
 
     /// How many answers wait, at most.
     pub(super) fn answers(&self) -> u64 {
-        self.queue.lock().answers
+        match self.waiting() {
+            0 => 0,
+            _ => self.queue.lock().answers,
+        }
     }
 
     /// Whether bytes wait.
     pub(super) fn is_waiting(&self) -> bool {
-        self.queue.lock().waiting > 0
+        self.waiting() > 0
+    }
+
+    fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Acquire)
     }
 
     /// Ends our half of the connection behind the last byte; now, if there is none.
@@ -81,41 +90,59 @@ impl Backlog {
 
     /// Sends what the socket takes, without waiting, and says how much that was.
     pub(super) fn flush(&self, socket: &Socket) -> io::Result<usize> {
-        if !self.queue.lock().has_work()? {
+        if !self.has_work()? {
             return Ok(0);
         }
         let mut hand = self.hand.lock();
-        let mut count = 0;
-        while self.refill(&mut hand)? {
+        let (mut count, mut sent) = (0, 0);
+        loop {
+            match self.next(&mut hand, sent)? {
+                Next::Send => {}
+                Next::End => return socket.shutdown_write().map(|()| count),
+                Next::Nothing => return Ok(count),
+            }
             match socket.try_send(&[IoSlice::new(hand.rest())]) {
-                Ok(sent) => {
-                    hand.start += sent;
-                    self.queue.lock().note_sent(sent);
-                    count += sent;
+                Ok(some) => {
+                    hand.start += some;
+                    count += some;
+                    sent = some;
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(count),
                 Err(error) => {
                     *hand = Hand::default();
-                    *self.queue.lock() = Queue { failed: true, ..Queue::default() };
+                    self.fail();
                     return Err(error);
                 }
             }
         }
-        let is_end = std::mem::take(&mut self.queue.lock().fin);
-        if is_end {
-            socket.shutdown_write()?;
-        }
-        Ok(count)
     }
 
-    /// Whether there is something to send; takes it from the queue when the hand is empty.
-    fn refill(&self, hand: &mut Hand) -> io::Result<bool> {
-        if !hand.rest().is_empty() {
-            return Ok(true);
+    fn has_work(&self) -> io::Result<bool> {
+        let queue = self.queue.lock();
+        match queue.failed {
+            true => Err(ErrorKind::BrokenPipe.into()),
+            false => Ok(queue.fin || self.is_waiting()),
         }
+    }
+
+    fn fail(&self) {
+        let mut queue = self.queue.lock();
+        *queue = Queue { failed: true, ..Queue::default() };
+        self.waiting.store(0, Ordering::Release);
+    }
+
+    /// Notes that `sent` bytes are out, and says what is to be done next; takes it from the queue when the hand is empty.
+    fn next(&self, hand: &mut Hand, sent: usize) -> io::Result<Next> {
         let mut queue = self.queue.lock();
         if queue.failed {
             return Err(ErrorKind::BrokenPipe.into());
+        }
+        let before = self.waiting.fetch_sub(sent, Ordering::AcqRel);
+        if before == sent {
+            queue.answers = 0;
+        }
+        if !hand.rest().is_empty() {
+            return Ok(Next::Send);
         }
         hand.bytes.clear();
         hand.start = 0;
@@ -123,28 +150,23 @@ impl Backlog {
             hand.bytes = Vec::new();
         }
         std::mem::swap(&mut hand.bytes, &mut queue.bytes);
-        if hand.bytes.is_empty() {
-            hand.bytes = Vec::new(); // one buffer is enough
-            return Ok(false);
+        if !hand.bytes.is_empty() {
+            return Ok(Next::Send);
         }
-        Ok(true)
+        hand.bytes = Vec::new(); // one buffer is enough
+        match std::mem::take(&mut queue.fin) {
+            true => Ok(Next::End),
+            false => Ok(Next::Nothing),
+        }
     }
 }
 
-impl Queue {
-    fn has_work(&self) -> io::Result<bool> {
-        match self.failed {
-            true => Err(ErrorKind::BrokenPipe.into()),
-            false => Ok(self.waiting > 0 || self.fin),
-        }
-    }
-
-    fn note_sent(&mut self, count: usize) {
-        self.waiting = self.waiting.saturating_sub(count);
-        if self.waiting == 0 {
-            self.answers = 0;
-        }
-    }
+/// What a sender does next.
+enum Next {
+    Send,
+    /// All is out: our half is to end.
+    End,
+    Nothing,
 }
 
 impl Hand {
@@ -233,7 +255,7 @@ mod tests {
         backlog.push(b"nobody");
         assert!(backlog.flush(&socket).is_err());
         backlog.push(b"nobody");
-        assert!(!backlog.is_waiting() && backlog.total() == 0);
+        assert!(!backlog.is_waiting() && backlog.queue.lock().bytes.is_empty());
         assert_eq!(backlog.flush(&socket).unwrap_err().kind(), ErrorKind::BrokenPipe);
     }
 
@@ -249,6 +271,18 @@ mod tests {
         backlog.note_answers(4 << 20);
         backlog.flush(&socket).unwrap();
         assert_eq!(backlog.answers(), 4 << 20);
+    }
+
+    #[test]
+    fn at_rest_no_memory_is_kept_but_for_what_waits() {
+        let (socket, _peer) = socket_and_peer();
+        let backlog = Backlog::default();
+        backlog.push(b"waits");
+        backlog.rest();
+        assert_eq!(backlog.flush(&socket).unwrap(), 5);
+        backlog.rest();
+        assert_eq!(backlog.queue.lock().bytes.capacity(), 0);
+        assert_eq!(backlog.hand.lock().bytes.capacity(), 0);
     }
 
     #[test]

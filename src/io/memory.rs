@@ -14,6 +14,8 @@ use super::backlog::Backlog;
 pub(super) struct Memory {
     /// Came from the socket, and not yet read by the TLS object.
     pub(super) incoming: Incoming,
+    /// How many bytes went to the backlog, ever.
+    pub(super) written: u64,
     backlog: Arc<Backlog>,
 }
 
@@ -24,16 +26,20 @@ pub(super) struct Incoming {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
-    /// How many bytes the last read brought: the next one is given more room than that.
-    last: usize,
+    /// Which of [`ROOMS`] the next read is given at least.
+    level: usize,
+    /// How many reads in a row would have done with less.
+    small_reads: u32,
     /// The stream has ended behind them.
     ended: bool,
 }
 
 /// Room for one read: what an idle connection keeps; a record of the largest size (RFC 8446 section 5.2) and its header;
 /// and what pays under load.
-const ROOMS: [usize; 2] = [4 * 1024, 17 * 1024];
-const MOST_ROOM: usize = 68 * 1024;
+const ROOMS: [usize; 3] = [4 * 1024, 17 * 1024, 68 * 1024];
+/// How many reads in a row that need less room make it smaller: to give it back and take it again costs more than a
+/// read, since it is cleared.
+const PATIENCE: u32 = 16;
 
 impl Incoming {
     pub(super) fn of(bytes: Vec<u8>) -> Incoming {
@@ -51,24 +57,53 @@ impl Incoming {
     ) -> io::Result<()> {
         self.bytes.copy_within(self.start..self.end, 0);
         (self.start, self.end) = (0, self.end - self.start);
-        let more = ROOMS.into_iter().find(|&room| room > self.last);
-        let size = self.end + more.unwrap_or(MOST_ROOM);
-        if self.bytes.len() > size {
-            self.bytes = self.waiting().to_vec(); // what was only needed under load is given back
+        let size = self.end + ROOMS.get(self.level).copied().unwrap_or_default();
+        if self.bytes.len() < size {
+            self.bytes.resize(size, 0);
         }
-        self.bytes.resize(size, 0);
         let room = self.bytes.get_mut(self.end..).unwrap_or_default();
         let count = read(&mut *room)?;
-        self.last = count;
         self.end += count;
         self.ended |= count == 0;
+        self.adapt(count);
         Ok(())
+    }
+
+    /// The last read has brought `count` bytes.
+    fn adapt(&mut self, count: usize) {
+        let needed = ROOMS.iter().take(ROOMS.len() - 1).filter(|&&room| room <= count).count();
+        self.small_reads = if needed < self.level { self.small_reads + 1 } else { 0 };
+        self.level = self.level.max(needed);
+        if self.small_reads > PATIENCE {
+            self.rest();
+            self.level = needed;
+        }
+    }
+
+    /// Little is to be expected for a while: keeps what waits, and no more than the least room.
+    pub(super) fn rest(&mut self) {
+        let [least, ..] = ROOMS;
+        if self.bytes.len() > least {
+            self.bytes = self.waiting().to_vec();
+            (self.start, self.end) = (0, self.bytes.len());
+        }
+        (self.level, self.small_reads) = (0, 0);
+    }
+
+    /// Whether there is nothing to read, not even the end.
+    fn is_empty(&self) -> bool {
+        self.waiting().is_empty() && !self.ended
     }
 }
 
 impl Memory {
     pub(super) fn new(incoming: Incoming, backlog: Arc<Backlog>) -> Memory {
-        Memory { incoming, backlog }
+        Memory { incoming, written: 0, backlog }
+    }
+
+    /// Whether the TLS object has read all that came from the socket.
+    pub(super) fn is_read(&self) -> bool {
+        self.incoming.is_empty()
     }
 }
 
@@ -93,6 +128,7 @@ impl Read for Memory {
 impl Write for Memory {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         self.backlog.push(buf);
+        self.written = self.written.wrapping_add(buf.len() as u64);
         Ok(buf.len())
     }
 
@@ -136,21 +172,51 @@ mod tests {
         assert_eq!(memory.read(&mut [0; 9]).unwrap(), 4);
     }
 
+    /// A read that brings `count` bytes, all of which are read; says how much room it was given.
+    fn room_for(incoming: &mut Incoming, count: usize) -> usize {
+        let mut given = 0;
+        let read = |room: &mut [u8]| {
+            given = room.len();
+            Ok(count)
+        };
+        incoming.fill(read).unwrap();
+        incoming.start = incoming.end;
+        given
+    }
+
     #[test]
-    fn the_room_grows_while_much_comes_and_shrinks_again() {
+    fn the_room_grows_while_much_comes_and_shrinks_when_little_has_come_for_a_while() {
         let mut incoming = Incoming::default();
-        let mut rooms = Vec::new();
-        let [least, record] = ROOMS;
-        for count in [10, least, record, MOST_ROOM, 100, 10] {
-            incoming
-                .fill(|room| {
-                    rooms.push(room.len());
-                    Ok(count)
-                })
-                .unwrap();
-            incoming.start = incoming.end; // all is read
+        let [least, record, most] = ROOMS;
+        let counts = [10, least, record, most, 100];
+        let rooms = counts.map(|count| room_for(&mut incoming, count));
+        assert_eq!(rooms, [least, least, record, most, most]);
+        for _ in 0..PATIENCE {
+            assert_eq!(room_for(&mut incoming, 10), most);
         }
-        assert_eq!(rooms, [least, least, record, MOST_ROOM, MOST_ROOM, least]);
+        assert_eq!(room_for(&mut incoming, 10), least);
         assert!(incoming.bytes.capacity() <= least, "{}", incoming.bytes.capacity());
+    }
+
+    #[test]
+    fn reads_that_bring_much_and_little_in_turns_leave_the_room_as_it_is() {
+        let mut incoming = Incoming::default();
+        let [least, record, _] = ROOMS;
+        room_for(&mut incoming, least);
+        for _ in 0..100 {
+            assert_eq!(room_for(&mut incoming, 10), record);
+            assert_eq!(room_for(&mut incoming, least), record);
+        }
+    }
+
+    #[test]
+    fn at_rest_only_what_waits_is_kept() {
+        let mut memory = of(&vec![7; ROOMS[2]]);
+        assert_eq!(memory.read(&mut vec![0; ROOMS[2] - 3]).unwrap(), ROOMS[2] - 3);
+        memory.incoming.rest();
+        assert!(memory.incoming.bytes.capacity() <= 3);
+        assert!(!memory.is_read());
+        assert_eq!(memory.read(&mut [0; 9]).unwrap(), 3);
+        assert!(memory.is_read());
     }
 }

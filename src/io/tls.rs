@@ -106,9 +106,11 @@ impl Tls {
 
     /// As much as is encrypted at once; [`ErrorKind::WouldBlock`] while what was encrypted before waits for room.
     pub(super) fn try_send(&self, socket: &Socket, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.backlog.flush(socket)?;
         if self.backlog.is_waiting() {
-            return Err(ErrorKind::WouldBlock.into());
+            self.backlog.flush(socket)?;
+            if self.backlog.is_waiting() {
+                return Err(ErrorKind::WouldBlock.into());
+            }
         }
         let taken = self.encrypt(parts)?;
         self.backlog.flush(socket)?;
@@ -178,26 +180,42 @@ impl Tls {
         Ok(())
     }
 
-    /// Takes encrypted bytes from the socket, without a lock.
+    /// Takes encrypted bytes from the socket, without a lock. When none come, the memory that was needed under load is
+    /// given back.
     fn take_in(&self, read: impl FnOnce(&mut [u8]) -> io::Result<usize>) -> io::Result<()> {
         let mut incoming = std::mem::take(&mut *self.incoming.lock());
         let outcome = incoming.fill(read);
+        match &outcome {
+            Ok(()) => self.has_input.store(true, Ordering::Release),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                incoming.rest();
+                self.backlog.rest();
+            }
+            Err(_) => {}
+        }
         *self.incoming.lock() = incoming;
         outcome
     }
 
-    /// Decrypts into `buf` until it is full or more bytes are needed.
+    /// Decrypts into `buf` until it is full or more bytes are needed. To ask the TLS object in vain costs it nearly as much
+    /// as a small record, since it takes a buffer for one and gives it back (SSL_MODE_RELEASE_BUFFERS): that is left out.
     fn decrypt(&self, socket: &Socket, buf: &mut [u8]) -> io::Result<usize> {
+        if !self.has_input() {
+            return Err(ErrorKind::WouldBlock.into());
+        }
         let mut count = 0;
         let (outcome, answers) = {
             let mut object = self.object.lock();
             let mut incoming = self.incoming.lock();
-            let before = self.backlog.total();
-            std::mem::swap(&mut object.stream.memory().incoming, &mut incoming);
+            let memory = object.stream.memory();
+            let before = memory.written;
+            std::mem::swap(&mut memory.incoming, &mut incoming);
             let outcome = object.read(buf, &mut count);
-            std::mem::swap(&mut object.stream.memory().incoming, &mut incoming);
-            self.has_input.store(outcome.is_ok(), Ordering::Release);
-            (outcome, self.backlog.total().wrapping_sub(before))
+            let memory = object.stream.memory();
+            std::mem::swap(&mut memory.incoming, &mut incoming);
+            let is_out = matches!(&outcome, Err(error) if error.kind() == ErrorKind::WouldBlock);
+            self.has_input.store(!is_out, Ordering::Release);
+            (outcome, memory.written.wrapping_sub(before))
         };
         self.progress.notify_all();
         if answers > 0 {
@@ -246,7 +264,8 @@ impl Tls {
 }
 
 impl Object {
-    /// Reads into `buf`, counting. `Ok` when it is full or the stream has ended; then reading may go on at once.
+    /// Reads into `buf`, counting. `Ok` when it is full or the stream has ended; then reading may go on at once. With
+    /// [`ErrorKind::WouldBlock`] more has to come first.
     fn read(&mut self, buf: &mut [u8], count: &mut usize) -> io::Result<()> {
         self.held = false;
         if let Some(error) = self.failure.take() {
@@ -255,7 +274,12 @@ impl Object {
         while let Some(room) = buf.get_mut(*count..).filter(|room| !room.is_empty()) {
             match self.stream.read(room) {
                 Ok(0) => return Ok(()),
-                Ok(read) => *count += read,
+                Ok(read) => {
+                    *count += read;
+                    if self.stream.is_drained() {
+                        return Err(ErrorKind::WouldBlock.into());
+                    }
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(error),
                 Err(error) if *count == 0 => return Err(read_error(error)),
                 Err(error) => {

@@ -15,6 +15,10 @@ pub(super) trait Secure: Read + Write + Send {
     /// What it reads from and writes to.
     fn memory(&mut self) -> &mut Memory;
 
+    /// Whether it has given out all that came: another read would only ask for more. It takes no more out of the memory
+    /// than the record that it works on.
+    fn is_drained(&mut self) -> bool;
+
     /// Says that nothing more comes. A connection that is lost needs no farewell: there is no error.
     fn end(&mut self);
 }
@@ -65,6 +69,10 @@ impl Secure for TlsStream<Memory> {
         self.get_mut()
     }
 
+    fn is_drained(&mut self) -> bool {
+        self.get_ref().is_read() && self.buffered_read_size().is_ok_and(|size| size == 0)
+    }
+
     fn end(&mut self) {
         let _ = self.shutdown();
     }
@@ -73,6 +81,10 @@ impl Secure for TlsStream<Memory> {
 impl Secure for SslStream<Memory> {
     fn memory(&mut self) -> &mut Memory {
         self.get_mut()
+    }
+
+    fn is_drained(&mut self) -> bool {
+        self.get_ref().is_read() && self.ssl().pending() == 0
     }
 
     fn end(&mut self) {
