@@ -90,6 +90,12 @@ impl Incoming {
         (self.level, self.small_reads) = (0, 0);
     }
 
+    /// How much memory it holds.
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Whether there is nothing to read, not even the end.
     fn is_empty(&self) -> bool {
         self.waiting().is_empty() && !self.ended

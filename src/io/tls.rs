@@ -81,7 +81,7 @@ impl Tls {
             match self.decrypt(socket, buf) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.answer_meanwhile(socket)?;
-                    self.take_in(&recv)?;
+                    self.take_in(&recv).inspect_err(|_| self.rest())?; // nothing has come for long, or will
                 }
                 done => return done,
             }
@@ -97,6 +97,12 @@ impl Tls {
             }
             done => done,
         }
+    }
+
+    /// Gives back memory that was needed under load. For the reader, when nothing has come for a while.
+    pub(super) fn rest(&self) {
+        self.incoming.lock().rest();
+        self.backlog.rest();
     }
 
     /// Whether a read may find something without the socket having anything to read.
@@ -180,20 +186,14 @@ impl Tls {
         Ok(())
     }
 
-    /// Takes encrypted bytes from the socket, without a lock. When none come, the memory that was needed under load is
-    /// given back.
+    /// Takes encrypted bytes from the socket, without a lock.
     fn take_in(&self, read: impl FnOnce(&mut [u8]) -> io::Result<usize>) -> io::Result<()> {
         let mut incoming = std::mem::take(&mut *self.incoming.lock());
         let outcome = incoming.fill(read);
-        match &outcome {
-            Ok(()) => self.has_input.store(true, Ordering::Release),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                incoming.rest();
-                self.backlog.rest();
-            }
-            Err(_) => {}
-        }
         *self.incoming.lock() = incoming;
+        if outcome.is_ok() {
+            self.has_input.store(true, Ordering::Release);
+        }
         outcome
     }
 
@@ -289,5 +289,140 @@ impl Object {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::memory::Memory;
+    use super::*;
+    use std::os::unix::net::UnixStream;
+    use std::sync::atomic::AtomicUsize;
+
+    /// Nothing is encrypted, a byte is a record, and 0 is the end.
+    struct Bare {
+        memory: Memory,
+        asked: Arc<AtomicUsize>,
+        ended: bool,
+    }
+
+    impl Read for Bare {
+        fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+            let mut byte = [0];
+            if !self.ended {
+                self.memory.read_exact(&mut byte)?;
+                self.ended = byte == [0];
+            }
+            match (self.ended, buf.first_mut()) {
+                (false, Some(first)) => *first = byte[0],
+                _ => return Ok(0),
+            }
+            Ok(1)
+        }
+    }
+
+    impl Write for Bare {
+        fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+            self.memory.write(buf)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Secure for Bare {
+        fn memory(&mut self) -> &mut Memory {
+            &mut self.memory
+        }
+
+        fn is_drained(&mut self) -> bool {
+            self.memory.is_read()
+        }
+
+        fn end(&mut self) {}
+    }
+
+    /// With the socket, its peer, and how often the TLS object was asked.
+    fn bare() -> (Tls, Socket, UnixStream, Arc<AtomicUsize>) {
+        let (ours, peer) = UnixStream::pair().unwrap();
+        let (backlog, asked) = (Arc::new(Backlog::default()), Arc::new(AtomicUsize::new(0)));
+        let memory = Memory::new(Incoming::default(), Arc::clone(&backlog));
+        let stream = Box::new(Bare { memory, asked: Arc::clone(&asked), ended: false });
+        (Tls::new(stream, backlog), Socket::adopt(ours.into()).unwrap(), peer, asked)
+    }
+
+    #[test]
+    fn the_tls_object_is_asked_once_for_each_record_and_never_in_vain() {
+        let (tls, socket, mut peer, asked) = bare();
+        let mut buf = [0; 64];
+        assert!(tls.try_recv(&socket, &mut buf).is_err()); // it may have something of the handshake's
+        asked.store(0, Ordering::Relaxed);
+        for _ in 0..3 {
+            peer.write_all(b"ab").unwrap();
+            let count = tls.recv(&socket, &mut buf, |room| socket.recv(room)).unwrap();
+            assert_eq!(&buf[..count], b"ab");
+            assert!(!tls.has_input());
+            assert_eq!(tls.try_recv(&socket, &mut buf).unwrap_err().kind(), ErrorKind::WouldBlock);
+        }
+        assert_eq!(asked.load(Ordering::Relaxed), 6);
+    }
+
+    #[test]
+    fn an_end_that_came_together_with_bytes_is_told_as_often_as_it_is_asked_for() {
+        let (tls, socket, mut peer, _asked) = bare();
+        let mut buf = [0; 64];
+        peer.write_all(b"ab\0").unwrap();
+        assert_eq!(tls.try_recv(&socket, &mut buf).unwrap(), 2);
+        for _ in 0..3 {
+            assert!(tls.has_input());
+            assert_eq!(tls.try_recv(&socket, &mut buf).unwrap(), 0);
+            assert_eq!(tls.recv(&socket, &mut buf, |room| socket.recv(room)).unwrap(), 0);
+        }
+    }
+
+    #[test]
+    fn an_end_without_a_farewell_is_told_as_often_as_it_is_asked_for() {
+        let (tls, socket, mut peer, _asked) = bare();
+        let mut buf = [0; 64];
+        peer.write_all(b"ab").unwrap();
+        drop(peer);
+        assert_eq!(tls.try_recv(&socket, &mut buf).unwrap(), 2);
+        for _ in 0..3 {
+            assert!(tls.try_recv(&socket, &mut buf).is_err());
+        }
+    }
+
+    #[test]
+    fn what_a_small_buffer_left_is_read_without_the_socket() {
+        let (tls, socket, mut peer, _asked) = bare();
+        peer.write_all(b"abc").unwrap();
+        for expected in [b"a", b"b", b"c"] {
+            let mut buf = [0; 1];
+            assert_eq!(tls.recv(&socket, &mut buf, |room| socket.try_recv(room)).unwrap(), 1);
+            assert_eq!(&buf, expected);
+        }
+    }
+
+    /// How many bytes of memory are kept for what comes.
+    fn kept(tls: &Tls) -> usize {
+        tls.incoming.lock().capacity()
+    }
+
+    #[test]
+    fn a_read_that_finds_nothing_under_load_keeps_its_room_and_rest_gives_it_back() {
+        let (tls, socket, mut peer, _asked) = bare();
+        let mut buf = vec![0; 64 * 1024];
+        peer.write_all(&vec![1; 64 * 1024]).unwrap();
+        let mut count = 0;
+        while count < buf.len() {
+            count += tls.try_recv(&socket, &mut buf[count..]).unwrap();
+        }
+        assert!(tls.try_recv(&socket, &mut buf).is_err());
+        let busy = kept(&tls);
+        assert!(busy > 16 * 1024, "{busy} bytes");
+        tls.rest();
+        assert!(kept(&tls) <= 4 * 1024, "{} bytes", kept(&tls));
     }
 }

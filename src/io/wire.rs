@@ -87,6 +87,13 @@ impl Wire {
         }
     }
 
+    /// Gives back memory that was needed under load; for whoever reads, when nothing has come for a while.
+    pub(crate) fn rest(&self) {
+        if let Some(tls) = &self.inner.tls {
+            tls.rest();
+        }
+    }
+
     /// Whether there may be something to read that no wait for the descriptor will tell of.
     pub(crate) fn has_input(&self) -> bool {
         self.inner.tls.as_ref().is_some_and(Tls::has_input)

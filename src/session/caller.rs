@@ -244,7 +244,11 @@ impl Caller<'_, '_> {
             Below { holds: wire.has_backlog(), drains }
         });
         self.relay.note_time(now, below);
-        Side::BOTH.iter().for_each(|&side| _ = self.relay.rest(side, now));
+        for side in Side::BOTH {
+            if self.relay.rest(side, now) {
+                self.wires.get(side).rest();
+            }
+        }
         while let Some(due) = self.relay.act(now) {
             if let Due::Stalled(side) = due {
                 let _ = self.wires.get(side).shutdown_both();

@@ -290,8 +290,8 @@ local function is_finished(self)
     return now() >= self.finished
 end
 
--- Before the deadline that was known when we fell asleep only that of the closing handshake can come, and that of buffers,
--- which does not exist while nothing comes: who sleeps for longer is woken by what comes.
+-- Before the deadline that was known when we fell asleep only that of the closing handshake can come, and that of
+-- buffers, which does not exist while nothing comes: who sleeps for longer is woken by what comes.
 local function next_look(self)
     local deadline = tonumber(C.wsproxy_pull_deadline(self.session))
     return min(deadline < 0 and math.huge or deadline, self.finished or math.huge, self.parting or math.huge)
