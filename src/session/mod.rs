@@ -11,7 +11,7 @@
 //! | `tunnelling` | the way through an HTTP proxy |
 //! | `dialling` | reaching the upstream: names, several addresses |
 //! | `threaded`, `threads`, `port` | the threaded session: its life, its two relaying threads, the way to a side |
-//! | `supervisor`, `keeper` | the watch over a threaded session; the one thread that keeps it for all of them |
+//! | `supervisor`, `keeper` | the watch over a threaded session; the one thread that keeps it for all sessions of a server |
 //! | `caller` | the session on the caller's thread |
 //! | `relay` | an established session in one pair of hands: what `caller` and `pull` share |
 //! | `pull`, `pull_opening` | the event-loop face: the host has the sockets and the clock |
