@@ -69,6 +69,12 @@ pub fn decode(bytes: &[u8], from: Side) -> Result<Decoded, Violation> {
     })
 }
 
+/// The mask in a whole header that has one.
+#[inline]
+pub fn mask_of(header: &[u8]) -> Mask {
+    header.last_chunk().copied().unwrap_or_default()
+}
+
 #[inline]
 fn check_first(first: u8) -> Result<Kind, Violation> {
     let kind = match first & 0x7F {

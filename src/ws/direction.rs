@@ -1,22 +1,20 @@
 //! One way of a session: what arrives from one side, the hook's verdict on it, and what is ready for the other.
 //!
-//! Rules: every frame gets one verdict, in order. Whatever the verdict, what becomes ready is a legal stream
-//! (RFC 6455 section 5.4): the rules of [`Outgoing`] for types and ends, [`Utf8`] for text with pieces missing.
-//! Close frames never become ready here: they are reported, and the outbox of the other side sends them, so that
-//! there is one place that knows whether a close was sent.
+//! Rules: every frame gets one verdict, in order; `resolve` carries it out. Close frames never become ready here: they
+//! are reported, and the outbox of the other side sends them, so that there is one place that knows whether a close was
+//! sent.
 
 use std::ops::Range;
 
 use super::batch::Batch;
 use super::buffer::Buffer;
 use super::close::Close;
-use super::decode::MAX_HEADER;
-use super::encode::{encode, header_len, write_header};
+use super::encode::encode;
 use super::frame::{Kind, PerSide, Side};
 use super::inbox::Inbox;
-use super::mask::{apply_mask, MaskSource};
+use super::mask::MaskSource;
 use super::message::Outgoing;
-use super::receive::{Arrival, Place, Receiver, Rules};
+use super::receive::{Arrival, Receiver, Rules};
 use super::stats::SideStats;
 use super::utf8::Utf8;
 use super::verdict::{Changes, Frame, Verdict};
@@ -59,18 +57,18 @@ pub enum Then {
 #[derive(Debug)]
 pub struct Direction {
     from: Side,
-    receiver: Receiver,
-    batch: Batch,
-    outgoing: Outgoing,
+    pub(super) receiver: Receiver,
+    pub(super) batch: Batch,
+    pub(super) outgoing: Outgoing,
     /// The text sent on so far, once it differs from what came.
-    diverged: Option<Utf8>,
+    pub(super) diverged: Option<Utf8>,
     /// Fresh masks, when frames go to the upstream. Boxed: the other way has no need of its size.
-    masks: Option<Box<MaskSource>>,
+    pub(super) masks: Option<Box<MaskSource>>,
     keepalive: [u8; 8],
-    waiting: Option<Arrival>,
+    pub(super) waiting: Option<Arrival>,
     /// What the frame that waits says, if it is a close frame. Boxed and apart: it is rare.
-    close: Option<Box<Close>>,
-    changes: Changes,
+    pub(super) close: Option<Box<Close>>,
+    pub(super) changes: Changes,
     inspected: bool,
     draining: bool,
     muted: bool,
@@ -101,6 +99,7 @@ impl Direction {
     /// Whether frames wait for verdicts; without, all are forwarded.
     pub fn set_inspected(&mut self, inspected: bool) {
         self.inspected = inspected;
+        self.receiver.leave_masked(!inspected);
     }
 
     /// The other side may be sent nothing more: what still comes is checked for its close frame only.
@@ -286,29 +285,8 @@ impl Direction {
         Some(Frame { from: self.from, kind, fin, payload, code, text, changes: &mut self.changes })
     }
 
-    /// Carries out the verdict on the frame that waits.
     #[inline]
-    pub fn resolve(&mut self, verdict: Verdict) -> Option<Box<Effect>> {
-        let arrival = self.waiting.take()?;
-        let then = match verdict {
-            Verdict::Failed(why) => Some(Then::HookFailed(why)),
-            Verdict::End { client, upstream } => Some(Then::End(PerSide { client, upstream })),
-            _ if self.goes_nowhere(arrival.kind) => self.close.is_some().then_some(Then::Nothing),
-            Verdict::Drop => self.drop_frame(&arrival),
-            Verdict::Forward => self.forward(&arrival),
-        };
-        self.receiver.consume(&arrival);
-        if self.changes.replaced {
-            self.changes = Changes::default(); // nothing else can have been written there
-        }
-        let received = self.close.take();
-        if received.is_some() {
-            self.deafen();
-        }
-        then.map(|then| Box::new(Effect { received: received.map(|close| *close), then }))
-    }
-
-    fn goes_nowhere(&self, kind: Kind) -> bool {
+    pub(super) fn goes_nowhere(&self, kind: Kind) -> bool {
         self.muted || (self.is_held() && !kind.is_control())
     }
 
@@ -319,6 +297,9 @@ impl Direction {
             return Ok(self.pass_over());
         }
         if self.inspected {
+            if let Some(arrival) = self.waiting.as_mut().filter(|arrival| arrival.masked) {
+                self.receiver.unmask(arrival); // it has begun to come when nobody was to see it
+            }
             return Ok(Some(Poll::Frame));
         }
         Ok(self.resolve(Verdict::Forward).map(Poll::Effect))
@@ -346,109 +327,6 @@ impl Direction {
         let received = *self.close.take()?;
         self.deafen();
         Some(Poll::Effect(Box::new(Effect { received: Some(received), then: Then::Nothing })))
-    }
-
-    fn drop_frame(&mut self, arrival: &Arrival) -> Option<Then> {
-        self.receiver.stats.dropped += 1;
-        if arrival.kind.is_control() {
-            return (arrival.kind == Kind::Close).then_some(Then::Nothing);
-        }
-        let text = self.diverge(arrival);
-        let end_is_owed = self.outgoing.skip(arrival.fin);
-        if arrival.fin {
-            self.diverged = None;
-        }
-        if end_is_owed && text.is_some_and(|text| !text.is_complete()) {
-            return Some(Then::HookFailed(
-                "dropping this fragment leaves half a character of text".into(),
-            ));
-        }
-        if end_is_owed {
-            self.insert(Kind::Continuation, b"");
-        }
-        None
-    }
-
-    fn forward(&mut self, arrival: &Arrival) -> Option<Then> {
-        self.receiver.stats.replaced += u64::from(self.changes.replaced);
-        if arrival.kind == Kind::Close {
-            return Some(Then::Forward(self.changed_close(arrival)));
-        }
-        if !arrival.kind.is_control() && !self.text_goes_on(arrival) {
-            return Some(Then::HookFailed(
-                "what the hook left of this message is not UTF-8".into(),
-            ));
-        }
-        let opcode = match arrival.kind.is_control() {
-            true => arrival.kind,
-            false => self.outgoing.next(arrival.message, arrival.fin),
-        };
-        match self.changes.other_len.take() {
-            Some(payload) => {
-                let mask = self.masks.as_deref_mut().map(MaskSource::next_mask);
-                encode(self.batch.tail(), opcode, arrival.fin, &payload, mask);
-            }
-            None => self.send_in_place(arrival, opcode),
-        }
-        None
-    }
-
-    fn changed_close(&mut self, arrival: &Arrival) -> Close {
-        let received = self.close.as_ref().and_then(|close| close.code());
-        let code = self.changes.code.unwrap_or(received);
-        let reason = match self.changes.other_len.take() {
-            Some(reason) => reason,
-            None => self.receiver.payload_mut(arrival).get(2..).unwrap_or_default().to_vec(),
-        };
-        Close::mapped(code, &String::from_utf8_lossy(&reason))
-    }
-
-    /// Sends the payload from where it lies, under a new header.
-    fn send_in_place(&mut self, arrival: &Arrival, opcode: Kind) {
-        let mask = self.masks.as_deref_mut().map(MaskSource::next_mask);
-        let payload = self.receiver.payload_mut(arrival);
-        let len = payload.len();
-        if let Some(mask) = mask {
-            apply_mask(payload, mask, 0);
-        }
-        match arrival.place {
-            Place::Inbox { header, .. } => {
-                // The shortest length for the same payload, a mask on both sides or on none: the same size.
-                let room = self.receiver.inbox.unread_mut().get_mut(..header).unwrap_or_default();
-                write_header(room, opcode, arrival.fin, len, mask);
-                let start = self.receiver.inbox.position();
-                self.batch.add_in_place(&self.receiver.inbox, start..start + header + len);
-            }
-            Place::Joined => {
-                let mut message = self.receiver.take_joined();
-                let skip = MAX_HEADER - header_len(len, mask);
-                let room = message.get_mut(skip..MAX_HEADER).unwrap_or_default();
-                write_header(room, opcode, arrival.fin, len, mask);
-                self.batch.add_owned(message, skip);
-            }
-        }
-    }
-
-    /// From here on the text sent is no longer the text that came: it has stopped where this frame begins.
-    fn diverge(&mut self, arrival: &Arrival) -> Option<Utf8> {
-        if arrival.message != Kind::Text || !self.receiver.checks_text() {
-            return None;
-        }
-        Some(*self.diverged.get_or_insert(self.receiver.text_before()))
-    }
-
-    /// Whether the text sent stays UTF-8 with this frame.
-    fn text_goes_on(&mut self, arrival: &Arrival) -> bool {
-        if !self.changes.replaced && self.diverged.is_none() {
-            return true;
-        }
-        let Some(mut text) = self.diverge(arrival) else { return true };
-        let valid = match &self.changes.other_len {
-            Some(payload) => text.feed(payload),
-            None => text.feed(self.receiver.payload_mut(arrival)),
-        };
-        self.diverged = (!arrival.fin).then_some(text);
-        valid && (!arrival.fin || text.is_complete())
     }
 }
 

@@ -21,7 +21,7 @@ pub fn encode(out: &mut Buffer, kind: Kind, fin: bool, payload: &[u8], mask: Opt
 #[inline]
 pub fn write_header(out: &mut [u8], kind: Kind, fin: bool, len: usize, mask: Option<Mask>) {
     debug_assert!(out.len() >= header_len(len, mask), "it is measured by the caller");
-    let first = kind as u8 | if fin { 0x80 } else { 0 };
+    let first = first_byte(kind, fin);
     let masked = if mask.is_some() { 0x80 } else { 0 };
     let rest = match u16::try_from(len) {
         Ok(len @ ..=125) => put(out, [first, masked | len as u8]),
@@ -31,6 +31,23 @@ pub fn write_header(out: &mut [u8], kind: Kind, fin: bool, len: usize, mask: Opt
     if let Some(mask) = mask {
         put(rest, mask);
     }
+}
+
+/// Makes a header that came the one of the frame that is sent on: as long, and masked if it was. Its length is in the
+/// shortest form already, or it would have been refused.
+#[inline]
+pub fn rewrite_header(header: &mut [u8], kind: Kind, fin: bool, mask: Option<Mask>) {
+    if let Some(first) = header.first_mut() {
+        *first = first_byte(kind, fin);
+    }
+    if let (Some(mask), Some(old)) = (mask, header.last_chunk_mut()) {
+        *old = mask;
+    }
+}
+
+#[inline]
+fn first_byte(kind: Kind, fin: bool) -> u8 {
+    kind as u8 | if fin { 0x80 } else { 0 }
 }
 
 /// Puts `bytes` at the front of `out`; gives what is behind them.

@@ -29,6 +29,12 @@ pub fn apply_mask(payload: &mut [u8], mask: Mask, offset: usize) {
     rest.iter_mut().zip(key.to_ne_bytes()).for_each(|(byte, key)| *byte ^= key);
 }
 
+/// What makes of a payload that is masked by `old` one that is masked by `new`.
+#[inline]
+pub fn exchange(old: Mask, new: Mask) -> Mask {
+    (u32::from_ne_bytes(old) ^ u32::from_ne_bytes(new)).to_ne_bytes()
+}
+
 #[inline(always)] // into its loops, which are made of vector registers then
 fn apply_word(bytes: &mut [u8], word: u64) {
     if let Some(bytes) = bytes.first_chunk_mut::<8>() {

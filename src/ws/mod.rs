@@ -24,6 +24,7 @@ pub mod origin;
 pub mod outbox;
 pub mod proxy_url;
 pub mod receive;
+mod resolve;
 pub mod rest;
 pub mod stats;
 pub mod timers;

@@ -2,10 +2,11 @@
 //!
 //! Rules: every check is made as early as its bytes allow: header rules and limits on the header, masks and UTF-8
 //! as payload arrives. A frame stays where it arrived, in the inbox; only the fragments of an aggregated message
-//! are copied, once, into one buffer with room for a header before it.
+//! are copied, once, into one buffer with room for a header before it. A payload that nobody is to look at stays masked:
+//! whoever sends it on changes one mask for another in a single pass.
 
 use super::buffer::Buffer;
-use super::decode::{decode, Decoded, Header, MAX_HEADER};
+use super::decode::{decode, mask_of, Decoded, Header, MAX_HEADER};
 use super::frame::{Kind, Side};
 use super::inbox::Inbox;
 use super::limits::Limits;
@@ -49,6 +50,8 @@ pub struct Arrival {
     pub message: Kind,
     /// Whether it ends its message.
     pub fin: bool,
+    /// Whether the payload is as it came: see [`Receiver::leave_masked`].
+    pub masked: bool,
     /// Where the payload lies.
     pub place: Place,
 }
@@ -76,6 +79,7 @@ pub struct Receiver {
     text_before: Utf8,
     joined: Buffer,
     keep_joined: bool,
+    leave_masked: bool,
 }
 
 impl Receiver {
@@ -93,7 +97,14 @@ impl Receiver {
             text_before: Utf8::default(),
             joined: Buffer::default(),
             keep_joined: true,
+            leave_masked: false,
         }
+    }
+
+    /// Whether frames that begin from now on stay masked, where nothing here needs to see what they hold.
+    #[inline]
+    pub fn leave_masked(&mut self, leave: bool) {
+        self.leave_masked = leave;
     }
 
     /// Room for the next read.
@@ -138,7 +149,17 @@ impl Receiver {
         Ok(())
     }
 
-    /// The payload of `arrival`, unmasked.
+    /// Unmasks the payload of `arrival`, which was left as it came.
+    #[cold]
+    pub fn unmask(&mut self, arrival: &mut Arrival) {
+        if let Place::Inbox { header, .. } = arrival.place {
+            let mask = mask_of(self.inbox.unread().get(..header).unwrap_or_default());
+            apply_mask(self.payload_mut(arrival), mask, 0);
+        }
+        arrival.masked = false;
+    }
+
+    /// The payload of `arrival`.
     #[inline]
     pub fn payload_mut(&mut self, arrival: &Arrival) -> &mut [u8] {
         match arrival.place {
@@ -189,7 +210,18 @@ impl Receiver {
             self.admitted = Some(message);
             return Ok(None);
         }
-        Ok(Some(Current { header, message, done: 0 }))
+        let mut current = Current { header, message, done: 0 };
+        if self.leave_masked && !self.looks_into(header.kind, message) {
+            current.header.mask = None;
+        }
+        Ok(Some(current))
+    }
+
+    /// Whether the payload of such a frame is looked at here, or by those who ask what a control frame says.
+    #[inline]
+    fn looks_into(&self, kind: Kind, message: Kind) -> bool {
+        let is_checked = self.rules.check_utf8 && message == Kind::Text;
+        is_checked || self.rules.aggregate || kind.is_control()
     }
 
     #[inline]
@@ -203,7 +235,7 @@ impl Receiver {
         self.incoming.admit(header, &self.rules.limits)
     }
 
-    /// Unmasks and checks what has come of the payload; `false` when some is missing.
+    /// Unmasks and checks what has come of the payload, unless it is left masked; `false` when some is missing.
     #[inline]
     fn take_payload(&mut self, current: &mut Current) -> Result<bool, Violation> {
         let (start, len) = (current.header.size, payload_len(&current.header));
@@ -241,8 +273,9 @@ impl Receiver {
                 return Ok(());
             }
         }
+        let masked = self.from == Side::Client && header.mask.is_none();
         let place = Place::Inbox { header: header.size, len: done };
-        *next = Some(Arrival { kind: header.kind, message, fin: header.fin, place });
+        *next = Some(Arrival { kind: header.kind, message, fin: header.fin, masked, place });
         Ok(())
     }
 
@@ -259,7 +292,8 @@ impl Receiver {
             self.text_before = Utf8::default();
         }
         self.inbox.consume(header.size + done);
-        let whole = Arrival { kind: message, message, fin: true, place: Place::Joined };
+        let whole =
+            Arrival { kind: message, message, fin: true, masked: false, place: Place::Joined };
         header.fin.then_some(whole)
     }
 }
