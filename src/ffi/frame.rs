@@ -152,9 +152,17 @@ impl Ends {
     }
 
     /// The verdict that the host means by `number`.
+    #[inline]
     pub(super) fn verdict(self, number: c_int) -> Verdict {
+        match number == wsproxy_verdict::WSPROXY_FORWARD as c_int {
+            true => Verdict::Forward,
+            false => self.other_verdict(number),
+        }
+    }
+
+    #[inline(never)] // there is one for each frame, and nearly all are the first
+    fn other_verdict(self, number: c_int) -> Verdict {
         match number {
-            n if n == wsproxy_verdict::WSPROXY_FORWARD as c_int => Verdict::Forward,
             n if n == wsproxy_verdict::WSPROXY_DROP as c_int => Verdict::Drop,
             n if n == wsproxy_verdict::WSPROXY_END as c_int => {
                 match self.0.map_or_else(normal_ends, |ends| Ok(*ends)) {

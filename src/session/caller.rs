@@ -167,7 +167,6 @@ impl Caller<'_, '_> {
 
     /// Every frame that one read brought, then one write; more only where a hook makes more of them than was read.
     fn relay(&mut self, from: Side) {
-        self.relay.heed();
         let began = self.now();
         loop {
             while self.relay.poll(from) {

@@ -185,7 +185,6 @@ impl Pull {
         if self.halves.is_some() {
             return false;
         }
-        self.relay.heed();
         if self.relay.poll(from) {
             self.shown.get_mut(from).get_or_insert(self.now);
             return true;

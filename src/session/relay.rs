@@ -1,9 +1,9 @@
 //! An established session in one pair of hands: the engine, its deadlines, and what other threads ask for. The poll loop
 //! on the caller's thread and the event-loop face both feed it.
 //!
-//! Rules: no sockets, and the time is an argument (milliseconds). What other threads ask for is looked at before each
-//! frame and after each verdict, so that nothing they end goes on, and what they send from inside a hook goes before
-//! the frame that the hook looks at.
+//! Rules: no sockets, and the time is an argument (milliseconds). What other threads ask for is looked at by each poll,
+//! which is before each frame and after the last verdict, so that nothing they end goes on; and what they send from
+//! inside a hook goes before the frame that the hook looks at.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -103,6 +103,7 @@ impl Relay {
     /// has to be written first: only where a hook makes more of the frames than was read.
     #[inline]
     pub(crate) fn poll(&mut self, from: Side) -> bool {
+        self.heed();
         if *self.left.get(from) && !self.may_go_on(from) {
             return false;
         }
@@ -115,7 +116,6 @@ impl Relay {
     pub(crate) fn resolve(&mut self, from: Side, verdict: Verdict) {
         self.take_mail(from.other());
         self.engine.resolve(from, verdict);
-        self.heed();
     }
 
     /// The hook was at work since `began`, which is not idle time.
@@ -150,9 +150,16 @@ impl Relay {
 
     /// Ends what the host wants ended, if it may end here.
     #[inline]
-    pub(crate) fn heed(&mut self) {
+    fn heed(&mut self) {
         let urgency = self.control.urgency();
-        if urgency == Urgency::None || self.engine.cause().is_some() {
+        if urgency != Urgency::None {
+            self.obey(urgency);
+        }
+    }
+
+    #[cold]
+    fn obey(&mut self, urgency: Urgency) {
+        if self.engine.cause().is_some() {
             return;
         }
         if urgency == Urgency::Drain {
@@ -195,9 +202,11 @@ impl Relay {
 
     #[inline]
     fn take_mail(&mut self, to: Side) -> bool {
-        if !self.control.mail(to).has_mail() {
-            return false;
-        }
+        self.control.mail(to).has_mail() && self.deliver_mail(to)
+    }
+
+    #[cold]
+    fn deliver_mail(&mut self, to: Side) -> bool {
         let mut taken = false;
         self.control.mail(to).deliver(|kind, payload| {
             let sent = self.engine.send(to, kind, payload);

@@ -12,7 +12,7 @@ use super::close::Close;
 use super::encode::encode;
 use super::frame::{Kind, PerSide, Side};
 use super::inbox::Inbox;
-use super::mask::MaskSource;
+use super::mask::{Mask, MaskSource};
 use super::message::Outgoing;
 use super::receive::{Arrival, Receiver, Rules};
 use super::stats::SideStats;
@@ -63,7 +63,7 @@ pub struct Direction {
     /// The text sent on so far, once it differs from what came.
     pub(super) diverged: Option<Utf8>,
     /// Fresh masks, when frames go to the upstream. Boxed: the other way has no need of its size.
-    pub(super) masks: Option<Box<MaskSource>>,
+    masks: Option<Box<MaskSource>>,
     keepalive: [u8; 8],
     pub(super) waiting: Option<Arrival>,
     /// What the frame that waits says, if it is a close frame. Boxed and apart: it is rare.
@@ -245,8 +245,14 @@ impl Direction {
 
     /// Puts a frame of the host's behind what is ready. Data frames only between messages.
     pub fn insert(&mut self, kind: Kind, payload: &[u8]) {
-        let mask = self.masks.as_deref_mut().map(MaskSource::next_mask);
+        let mask = self.next_mask();
         encode(self.batch.tail(), kind, true, payload, mask);
+    }
+
+    /// A fresh one, if frames to the other side have masks.
+    #[inline]
+    pub(super) fn next_mask(&mut self) -> Option<Mask> {
+        self.masks.as_deref_mut().map(MaskSource::next_mask)
     }
 
     /// Goes on until a frame waits, something is to be reported, or bytes are missing.

@@ -107,9 +107,10 @@ impl Kind {
         }
     }
 
-    /// Whether this is a control frame (RFC 6455 section 5.5).
+    /// Whether this is a control frame: one bit of the opcode says so (RFC 6455 section 5.5).
+    #[inline]
     pub fn is_control(self) -> bool {
-        matches!(self, Kind::Close | Kind::Ping | Kind::Pong)
+        self as u8 & 0x8 != 0
     }
 
     /// `"text"`, `"binary"`, `"continuation"`, `"close"`, `"ping"` or `"pong"`.

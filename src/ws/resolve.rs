@@ -13,7 +13,7 @@ use super::decode::{mask_of, MAX_HEADER};
 use super::direction::{Direction, Effect, Then};
 use super::encode::{encode, header_len, rewrite_header, write_header};
 use super::frame::{Kind, PerSide};
-use super::mask::{apply_mask, exchange, Mask, MaskSource};
+use super::mask::{apply_mask, exchange, Mask};
 use super::receive::{Arrival, Place};
 use super::utf8::Utf8;
 use super::verdict::{Changes, Verdict};
@@ -23,17 +23,32 @@ impl Direction {
     #[inline]
     pub fn resolve(&mut self, verdict: Verdict) -> Option<Box<Effect>> {
         let arrival = self.waiting.take()?;
+        let goes_on = matches!(verdict, Verdict::Forward) && !self.goes_nowhere(arrival.kind);
+        if goes_on && self.is_as_it_came(&arrival) {
+            self.send_in_place(&arrival); // what is to be fast: all else is an exception
+            self.receiver.consume(&arrival);
+            return None;
+        }
+        self.resolve_exception(&arrival, verdict)
+    }
+
+    /// Whether a frame can be sent on without a look at what it says, or at what went before it.
+    #[inline]
+    fn is_as_it_came(&self, arrival: &Arrival) -> bool {
+        !self.changes.replaced && self.diverged.is_none() && arrival.kind != Kind::Close
+    }
+
+    #[inline(never)]
+    fn resolve_exception(&mut self, arrival: &Arrival, verdict: Verdict) -> Option<Box<Effect>> {
         let then = match verdict {
             Verdict::Failed(why) => Some(Then::HookFailed(why)),
             Verdict::End { client, upstream } => Some(Then::End(PerSide { client, upstream })),
             _ if self.goes_nowhere(arrival.kind) => self.close.is_some().then_some(Then::Nothing),
-            Verdict::Drop => self.drop_frame(&arrival),
-            Verdict::Forward => self.forward(&arrival),
+            Verdict::Drop => self.drop_frame(arrival),
+            Verdict::Forward => self.forward(arrival),
         };
-        self.receiver.consume(&arrival);
-        if self.changes.replaced {
-            self.changes = Changes::default(); // nothing else can have been written there
-        }
+        self.receiver.consume(arrival);
+        self.changes = Changes::default();
         let received = self.close.take();
         if received.is_some() {
             self.deafen();
@@ -62,18 +77,7 @@ impl Direction {
         None
     }
 
-    #[inline]
     fn forward(&mut self, arrival: &Arrival) -> Option<Then> {
-        if self.changes.replaced || self.diverged.is_some() || arrival.kind == Kind::Close {
-            return self.forward_changed(arrival);
-        }
-        let opcode = self.opcode(arrival);
-        self.send_in_place(arrival, opcode);
-        None
-    }
-
-    #[cold]
-    fn forward_changed(&mut self, arrival: &Arrival) -> Option<Then> {
         self.receiver.stats.replaced += u64::from(self.changes.replaced);
         if arrival.kind == Kind::Close {
             return Some(Then::Forward(self.changed_close(arrival)));
@@ -83,13 +87,12 @@ impl Direction {
                 "what the hook left of this message is not UTF-8".into(),
             ));
         }
-        let opcode = self.opcode(arrival);
         match self.changes.other_len.take() {
             Some(payload) => {
-                let mask = self.masks.as_deref_mut().map(MaskSource::next_mask);
+                let (opcode, mask) = (self.opcode(arrival), self.next_mask());
                 encode(self.batch.tail(), opcode, arrival.fin, &payload, mask);
             }
-            None => self.send_in_place(arrival, opcode),
+            None => self.send_in_place(arrival),
         }
         None
     }
@@ -115,8 +118,8 @@ impl Direction {
 
     /// Sends the payload from where it lies.
     #[inline]
-    fn send_in_place(&mut self, arrival: &Arrival, opcode: Kind) {
-        let mask = self.masks.as_deref_mut().map(MaskSource::next_mask);
+    fn send_in_place(&mut self, arrival: &Arrival) {
+        let (opcode, mask) = (self.opcode(arrival), self.next_mask());
         match arrival.place {
             Place::Inbox { header, len } => {
                 let inbox = &mut self.receiver.inbox;
