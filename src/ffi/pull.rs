@@ -274,14 +274,18 @@ pub unsafe extern "C" fn wsproxy_pull_output(
     // SAFETY: passed on to the caller, who says that there is room for `count` of them at `out`.
     unsafe {
         ask(p, 0, |pulled| {
-            let parts = pulled.pull.output(side).into_iter().filter(|part| !part.is_empty());
-            let mut filled = 0;
-            for (place, part) in parts.take(count).enumerate() {
-                let part = wsproxy_bytes { data: part.as_ptr().cast(), len: part.len() };
-                out.add(place).write(part);
-                filled += 1;
+            if !pulled.pull.has_output(side) {
+                return 0; // after most frames for one of the sides
             }
-            filled
+            let mut filled = 0;
+            for part in pulled.pull.output(side) {
+                if !part.is_empty() && filled < count {
+                    let part = wsproxy_bytes { data: part.as_ptr().cast(), len: part.len() };
+                    out.add(filled).write(part);
+                    filled += 1;
+                }
+            }
+            filled as c_int // three at most
         })
     }
 }

@@ -258,6 +258,13 @@ impl Direction {
     /// Goes on until a frame waits, something is to be reported, or bytes are missing.
     #[inline]
     pub fn poll(&mut self) -> Result<Poll, Violation> {
+        if self.waiting.is_none() && self.receiver.inbox.unread().is_empty() {
+            return Ok(Poll::NeedInput); // what nearly every batch ends with
+        }
+        self.poll_unread()
+    }
+
+    fn poll_unread(&mut self) -> Result<Poll, Violation> {
         while !self.deaf {
             if self.waiting.is_some() {
                 return Ok(Poll::Frame);

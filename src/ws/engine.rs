@@ -265,7 +265,7 @@ impl Engine {
 
     /// Whether to close our half of the connection of `to` now.
     pub fn wants_fin(&self, to: Side) -> bool {
-        !self.has_output(to) && self.outboxes.get(to).wants_fin()
+        self.outboxes.get(to).wants_fin() && !self.has_output(to)
     }
 
     /// What has crossed.

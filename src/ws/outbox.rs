@@ -127,7 +127,7 @@ impl Outbox {
 
     /// Whether to close our half of its connection now.
     pub fn wants_fin(&self) -> bool {
-        self.pending().is_empty() && self.closing.wants_fin(self.to)
+        self.closing.wants_fin(self.to) && self.pending().is_empty()
     }
 }
 
