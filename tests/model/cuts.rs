@@ -1,5 +1,5 @@
 //! However the input is cut, the output is the same: the same bytes and the same verdicts, whole, byte by byte and
-//! at random places.
+//! at random places; and frames that are only looked at, now and then, go on as if they were not.
 
 use wsproxy::ws::close::Close;
 use wsproxy::ws::engine::{Engine, Seeds};
@@ -17,6 +17,8 @@ enum Cut {
     Whole,
     Bytes,
     Anywhere,
+    /// Anywhere, and between two pieces it may change whether frames are looked at.
+    Glances,
 }
 
 /// Opcode, fin and payload.
@@ -29,7 +31,7 @@ struct Script {
     seed: u64,
 }
 
-/// One stream, fed three times.
+/// One stream, fed several times.
 pub(crate) fn check(mut random: Random, trace: bool) {
     let from = random.pick(&Side::BOTH);
     let settings = Settings::random(&mut random);
@@ -41,7 +43,10 @@ pub(crate) fn check(mut random: Random, trace: bool) {
     }
     let script = Script { from, settings, stream, seed: random.next() };
     let whole = script.run(Cut::Whole, keepalive);
-    for cut in [Cut::Bytes, Cut::Anywhere] {
+    for cut in [Cut::Bytes, Cut::Anywhere, Cut::Glances] {
+        if matches!(cut, Cut::Glances) && settings.inspected {
+            continue; // what is looked at may be changed
+        }
         let other = script.run(cut, keepalive);
         if trace && other != whole {
             eprintln!("{from} sent {:02x?}\n{settings:?}\nwhole {whole:?}", script.stream);
@@ -59,14 +64,17 @@ impl Script {
         engine.directions.get_mut(self.from).set_inspected(self.settings.inspected);
         let mut got = Side::BOTH.map(|side| Reference::new(side == Side::Upstream, false, None));
         let mut random = Random::new(self.seed ^ cut as u64);
-        let (mut rest, mut shown) = (&self.stream[..], 0);
+        let (mut rest, mut shown, mut glances) = (&self.stream[..], 0, Vec::new());
         if let Cut::Whole = cut {
             engine.directions.get_mut(self.from).inbox().append(rest);
             rest = &[];
         }
         loop {
             while engine.poll(self.from) {
-                self.judge(&mut engine, shown);
+                match self.settings.inspected {
+                    true => self.judge(&mut engine, shown),
+                    false => glances.extend(self.glance(&mut engine)),
+                }
                 shown += 1;
                 if random.one_in(2) {
                     flush(&mut engine, &mut got, &mut random);
@@ -77,6 +85,9 @@ impl Script {
             if rest.is_empty() || !wants {
                 break;
             }
+            if let Cut::Glances = cut {
+                engine.directions.get_mut(self.from).set_inspected(random.one_in(2));
+            }
             let room = engine.space(self.from);
             let most = if let Cut::Bytes = cut { 1 } else { 1 + random.below(400) };
             let (now, later) = rest.split_at(most.min(room.len()).min(rest.len()));
@@ -86,10 +97,20 @@ impl Script {
         }
         engine.input_ended(self.from, "it ended");
         flush(&mut engine, &mut got, &mut random);
+        let mut sent = got[self.from.other() as usize].frames.iter().map(|frame| &frame.payload);
+        assert!(glances.iter().all(|glance| sent.any(|sent| sent == glance)), "seen and not sent");
         got.map(|got| {
             assert!(got.fault.is_none() && got.is_between_frames(), "{:?}", got.fault);
             got.frames.into_iter().map(|frame| (frame.opcode, frame.fin, frame.payload)).collect()
         })
+    }
+
+    /// Lets a frame go on; what it said, but for a close frame.
+    fn glance(&self, engine: &mut Engine) -> Option<Vec<u8>> {
+        let frame = engine.frame(self.from).unwrap();
+        let said = (frame.kind() != Kind::Close).then(|| frame.payload().to_vec());
+        engine.resolve(self.from, Verdict::Forward);
+        said
     }
 
     /// The hook's answer to frame number `shown`, always the same.
