@@ -243,6 +243,7 @@ mod tests {
     use crate::session::randomness::seeds;
     use crate::session::threaded::{take_apart, Parts};
     use crate::session::threads::{relay, Hook, Session};
+    use crate::ws::direction::Direction;
     use crate::ws::engine::Engine;
     use crate::ws::frame::{PerSide, Side};
 
@@ -253,25 +254,31 @@ mod tests {
     struct Scene {
         session: Arc<Session>,
         peers: PerSide<UnixStream>,
-        threads: [Receiver<Infallible>; 2],
+        threads: Vec<Receiver<Infallible>>,
         watched: Watched,
     }
 
-    fn begin(ward: &Ward) -> Scene {
-        let config = Config::new();
+    fn begin(ward: &Ward, config: &Config) -> Scene {
+        let (mut scene, directions) = idle(ward, config);
+        let PerSide { client, upstream } = directions;
+        for (from, way) in [(Side::Client, client), (Side::Upstream, upstream)] {
+            let session = Arc::clone(&scene.session);
+            let work = move || relay(&session, &Hook { hook: None, turn: None }, from, way);
+            scene.threads.push(at_work(work));
+        }
+        scene
+    }
+
+    /// One whose threads have not begun.
+    fn idle(ward: &Ward, config: &Config) -> (Scene, PerSide<Box<Direction>>) {
         let control = Arc::new(Control::new(1024));
         let (wires, peers) = connections();
         let engine = Box::new(Engine::new(config.rules, &seeds().unwrap()));
         let wires = PerSide { client: &wires.client, upstream: &wires.upstream };
         let Parts { session, directions, keepalive } = take_apart(&control, wires, engine);
         control.watch(Watcher::Keeper(ward.line()));
-        let watched = ward.watch(Supervisor::new(&config, Arc::clone(&session), keepalive));
-        let PerSide { client, upstream } = directions;
-        let threads = [(Side::Client, client), (Side::Upstream, upstream)].map(|(from, way)| {
-            let session = Arc::clone(&session);
-            at_work(move || relay(&session, &Hook { hook: None, turn: None }, from, way))
-        });
-        Scene { session, peers, threads, watched }
+        let watched = ward.watch(Supervisor::new(config, Arc::clone(&session), keepalive));
+        (Scene { session, peers, threads: Vec::new(), watched }, directions)
     }
 
     fn connections() -> (PerSide<Wire>, PerSide<UnixStream>) {
@@ -326,15 +333,63 @@ mod tests {
         }
     }
 
+    fn ward(number: u64, orders: &Sender<Order>, rounds: &Rounds) -> Ward {
+        Ward { line: Line { number, orders: orders.clone() }, door: Arc::clone(&rounds.door) }
+    }
+
+    #[test]
+    fn an_order_that_comes_right_behind_its_session_is_carried_out() {
+        let rounds = Rounds::default();
+        let (orders, inbox) = crossbeam_channel::unbounded();
+        let [first, second] = [1, 2].map(|number| ward(number, &orders, &rounds));
+        let _earlier = idle(&first, &Config::new());
+        let keeper = at_work(move || rounds.run(&inbox));
+        while !first.door.lock().newcomers.is_empty() {
+            thread::yield_now();
+        }
+        let (scene, _directions) = idle(&second, &Config::new()); // its deadline is the later one: nobody is woken
+        for side in Side::BOTH {
+            second.line().tell(Event::Finished(side));
+        }
+        ends(&scene.watched.0);
+        orders.send(Order::Leave).unwrap();
+        ends(&keeper);
+    }
+
+    #[test]
+    fn sessions_that_come_while_it_sleeps_are_ended_in_time() {
+        let rounds = Rounds::default();
+        let (orders, inbox) = crossbeam_channel::unbounded();
+        let wards = [1, 2, 3, 4].map(|number| ward(number, &orders, &rounds));
+        let keeper = at_work(move || rounds.run(&inbox));
+        let mut hasty = Config::new();
+        hasty.idle_timeout(Duration::from_millis(40));
+        let mut patient = Config::new();
+        patient.idle_timeout(60 * LONG).write_timeout(60 * LONG);
+        let ends_by_itself = |ward: &Ward| {
+            thread::sleep(Duration::from_millis(100)); // the keeper sleeps by now; if not, this finds out less
+            let mut scene = begin(ward, &hasty);
+            let mut told = [0; 1];
+            scene.peers.client.read_exact(&mut told).unwrap();
+            assert_eq!(told, [0x88]);
+            scene.closes();
+            scene.ends();
+        };
+        // While it has nobody to look after, with a deadline behind it, and with one that is far away.
+        ends_by_itself(&wards[0]);
+        ends_by_itself(&wards[1]);
+        let _patient = idle(&wards[2], &patient);
+        ends_by_itself(&wards[3]);
+        orders.send(Order::Leave).unwrap();
+        ends(&keeper);
+    }
+
     #[test]
     fn a_panic_in_the_watch_over_a_session_ends_that_session_alone() {
         let mut rounds = Rounds::default();
         let (orders, inbox) = crossbeam_channel::unbounded();
-        let ward = |number| Ward {
-            line: Line { number, orders: orders.clone() },
-            door: Arc::clone(&rounds.door),
-        };
-        let (mut broken, mut sound) = (begin(&ward(1)), begin(&ward(2)));
+        let [mut broken, mut sound] =
+            [1, 2].map(|number| begin(&ward(number, &orders, &rounds), &Config::new()));
         rounds.let_in();
         rounds.call(1, |_| panic!("meant"));
         assert_eq!(rounds.deadlines.iter().map(|(_, number)| *number).collect::<Vec<_>>(), [2]);
