@@ -12,7 +12,7 @@ use socket2::SockRef;
 use support::host::{config, meet, pass, session, session_from, Host};
 use support::peer::{Listener, Peer, BINARY, CONTINUATION, PING, PONG};
 use support::{has_passed, on_every_policy};
-use wsproxy::{Client, Config, Error, ErrorKind, Fault, Kind, Policy, Side};
+use wsproxy::{Client, Close, Config, Error, ErrorKind, Fault, Frame, Kind, Policy, Side, Verdict};
 
 const SHORT: Duration = Duration::from_millis(300);
 
@@ -81,6 +81,28 @@ fn control_frames_from_either_side_and_frames_of_the_hosts_keep_a_session_alive(
                 client.expect(true, PING, b"");
             })
         });
+    });
+}
+
+#[test]
+fn a_hook_that_takes_longer_than_the_idle_timeout_is_not_silence() {
+    on_every_policy(|policy| {
+        let idle = Duration::from_secs(1);
+        let config = config(policy, |c| {
+            c.idle_timeout(idle);
+        });
+        let hook = move |_: &mut Frame<'_>| {
+            thread::sleep(3 * idle);
+            let close = || Close::new(4000, "in the end").unwrap();
+            Verdict::End { client: close(), upstream: close() }
+        };
+        let (mut client, mut upstream, host) = session(config, hook);
+        client.send_text("think");
+        for peer in [&mut upstream, &mut client] {
+            assert_eq!(peer.hear_close(), (Some(4000), "in the end".into()));
+        }
+        drop((client, upstream));
+        assert_eq!(host.outcome(), Ok(()));
     });
 }
 
