@@ -237,6 +237,27 @@ fn a_side_that_takes_nothing_is_cut_off_and_meanwhile_its_own_frames_flow() {
     });
 }
 
+#[test]
+fn a_side_that_was_told_and_ends_its_stream_unread_is_waited_for_no_longer() {
+    on_every_policy(|policy| {
+        for side in Side::BOTH {
+            let config = config(policy, |c| {
+                c.idle_timeout(Duration::ZERO).write_timeout(Duration::ZERO);
+                c.close_timeout(Duration::from_secs(3600)).unwrap();
+            });
+            let (deaf, mut other, host) = session_from(side, config, pass);
+            let flooding = flood(other.twin());
+            thread::sleep(Duration::from_millis(300)); // nothing fits any more; if it does, this finds out less
+            host.proxy.stop(1001, "").unwrap();
+            assert_eq!(other.hear_close(), (Some(1001), String::new()));
+            deaf.shutdown();
+            other.stream.shutdown(std::net::Shutdown::Both).unwrap();
+            assert_eq!(host.outcome(), Ok(()));
+            flooding.join().unwrap();
+        }
+    });
+}
+
 /// A session whose client has small buffers on both ends of its connection.
 fn narrow(policy: Policy, set: impl Fn(&mut Config)) -> (Peer, Peer, Host) {
     let listener = Listener::bind();

@@ -355,3 +355,27 @@ impl Port {
         waited
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+    use crate::io::Socket;
+
+    #[test]
+    fn a_connection_is_not_cut_short_while_a_thread_is_about_to_write() {
+        let (ours, mut peer) = UnixStream::pair().unwrap();
+        peer.set_nonblocking(true).unwrap();
+        let wire = Wire::plain(Socket::adopt(ours.into()).unwrap());
+        let outbox = Outbox::new(Side::Client, [0; 32]);
+        let port = Port::new(Side::Client, wire, Arc::new(Control::new(1)), outbox);
+        port.gate.lock().writing = true;
+        assert!(!port.cut_short());
+        assert_eq!(peer.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
+        port.waiting.store(true, Ordering::Release); // for room: it may wait for ever
+        assert!(port.cut_short());
+        assert_eq!(peer.read(&mut [0]).unwrap(), 0);
+    }
+}
