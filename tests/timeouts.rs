@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 use support::host::{config, meet, pass, session, session_from, Host};
-use support::peer::{Listener, Peer, BINARY, CONTINUATION, PING, PONG};
+use support::peer::{Listener, Peer, BINARY, CONTINUATION, PING, PONG, TEXT};
 use support::{has_passed, on_every_policy};
 use wsproxy::{Client, Close, Config, Error, ErrorKind, Fault, Frame, Kind, Policy, Side, Verdict};
 
@@ -38,6 +38,22 @@ fn silence_from_both_sides_ends_the_session_with_1001_for_both() {
         drop((client, upstream));
         let error = host.outcome().unwrap_err();
         timed_out(error, Fault::Client, "nothing came from either side for 300 ms");
+    });
+}
+
+#[test]
+fn silence_after_a_frame_that_a_hook_has_seen_is_silence_too() {
+    on_every_policy(|policy| {
+        let config = config(policy, |c| {
+            c.idle_timeout(SHORT);
+        });
+        let (mut client, mut upstream, host) = session(config, pass);
+        client.send_text("last words");
+        let heard = std::iter::repeat_with(|| upstream.hear()).find(|heard| heard.opcode != TEXT);
+        assert_eq!(heard.unwrap().close(), (Some(1001), String::new()));
+        assert_eq!(client.hear_close(), (Some(1001), String::new()));
+        drop((client, upstream));
+        assert_eq!(host.outcome().unwrap_err().kind(), ErrorKind::Timeout);
     });
 }
 
