@@ -79,6 +79,11 @@ fn servers_in_c_serve_count_drain_and_are_freed() {
 }
 
 #[test]
+fn processes_that_fork_serve_and_so_do_their_children() {
+    program("fork");
+}
+
+#[test]
 fn what_an_event_loop_in_c_must_not_do_is_an_error() {
     program("pull_arguments");
 }

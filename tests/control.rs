@@ -10,7 +10,7 @@ use support::host::{config, meet, pass, session, session_with, Host};
 use support::http;
 use support::peer::{request, Listener, CONTINUATION, PING, TEXT};
 use support::{on_every_policy, wait_until, LONG};
-use wsproxy::{Client, ErrorKind, Fault, Side, Verdict};
+use wsproxy::{Client, ErrorKind, Fault, Frame, Policy, Proxy, Side, Verdict};
 
 const SIDES: [Side; 2] = Side::BOTH;
 
@@ -68,6 +68,40 @@ fn stop_from_inside_the_hook_closes_both_sides_and_at_most_its_frame_goes_before
             assert_eq!(heard.close(), (Some(4002), "by the hook".into()));
             assert_eq!(from.hear_close(), (Some(4002), "by the hook".into()));
             drop((from, to));
+            assert_eq!(host.outcome(), Ok(()));
+        }
+    });
+}
+
+#[test]
+fn a_frame_that_was_ready_does_not_follow_the_close_of_a_stop_that_overtook_it() {
+    on_every_policy(|policy| {
+        for side in SIDES {
+            let (told, is_told) = channel();
+            let is_told = Mutex::new(is_told);
+            let hook = move |proxy: &Proxy, frame: &mut Frame<'_>| {
+                if frame.payload() == b"second" {
+                    proxy.stop(4001, "").unwrap();
+                    if policy != Policy::Caller {
+                        is_told.lock().unwrap().recv_timeout(LONG).unwrap();
+                    }
+                }
+                Verdict::Forward
+            };
+            let (client, upstream, host) = session_with(config(policy, |_| {}), hook);
+            let (mut from, mut to) = support::offence::in_order(side, client, upstream);
+            from.send_bytes(
+                &[from.frame(true, TEXT, b"first"), from.frame(true, TEXT, b"second")].concat(),
+            );
+            let heard = std::iter::repeat_with(|| to.hear()).find(|heard| heard.opcode != TEXT);
+            assert_eq!(heard.unwrap().close(), (Some(4001), String::new()));
+            told.send(()).unwrap();
+            assert_eq!(from.hear_close(), (Some(4001), String::new()));
+            for peer in [&mut from, &mut to] {
+                peer.send_close(4001, "");
+                peer.shutdown();
+            }
+            to.hear_end();
             assert_eq!(host.outcome(), Ok(()));
         }
     });

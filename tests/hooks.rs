@@ -8,10 +8,10 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use support::host::{config, meet, session, Host};
+use support::host::{config, meet, session, session_with, Host};
 use support::peer::{Listener, BINARY, CONTINUATION, TEXT};
 use support::LONG;
-use wsproxy::{Client, Frame, Kind, Policy, Side, Verdict};
+use wsproxy::{Client, Close, Frame, Kind, Policy, Proxy, Side, Verdict};
 
 /// A hook that stops at each frame of `side` until it is let go, and says that it did.
 fn held_at(
@@ -98,6 +98,45 @@ fn serial_hooks_take_turns_frame_by_frame() {
     let order = order.lock().unwrap();
     let place = order.iter().position(|side| *side == Side::Upstream).unwrap();
     assert!((5..=7).contains(&place), "{place}: {order:?}");
+}
+
+#[test]
+fn a_hook_that_ends_the_session_is_not_called_for_a_frame_that_waited_for_its_turn() {
+    for ends in [ends_by_verdict, ends_by_stop] {
+        let (tell, reached) = channel();
+        let (let_go, gate) = channel::<()>();
+        let ends_of = Mutex::new((tell, gate));
+        let calls = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&calls);
+        let hook = move |proxy: &Proxy, _: &mut Frame<'_>| {
+            count.fetch_add(1, Ordering::SeqCst);
+            let (tell, gate) = &*ends_of.lock().unwrap();
+            let _ = tell.send(());
+            let _ = gate.recv_timeout(2 * LONG);
+            ends(proxy)
+        };
+        let (mut client, mut upstream, host) = session_with(config(Policy::Serial, |_| {}), hook);
+        client.send_text("1");
+        reached.recv_timeout(LONG).unwrap();
+        upstream.send_text("2");
+        thread::sleep(Duration::from_millis(100)); // it waits by now; if not, this finds out less
+        drop(let_go);
+        upstream.hear_close();
+        client.hear_close();
+        drop((client, upstream));
+        assert_eq!(host.outcome(), Ok(()));
+        assert_eq!(calls.load(Ordering::SeqCst), 1);
+    }
+}
+
+fn ends_by_verdict(_: &Proxy) -> Verdict {
+    let close = || Close::new(4001, "").unwrap();
+    Verdict::End { client: close(), upstream: close() }
+}
+
+fn ends_by_stop(proxy: &Proxy) -> Verdict {
+    proxy.stop(4001, "").unwrap();
+    Verdict::Drop
 }
 
 #[test]

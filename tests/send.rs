@@ -35,6 +35,29 @@ fn a_frame_of_the_hosts_arrives_on_an_idle_session() {
 }
 
 #[test]
+fn frames_sent_between_connect_and_execute_arrive_though_nothing_else_happens_and_so_do_later_ones()
+{
+    on_every_policy(|policy| {
+        let listener = Listener::bind();
+        let url = listener.url();
+        let host = Host::serve(config(policy, |_| {}), move |proxy, client| {
+            proxy.connect(Client::new(client), &url)?;
+            for side in Side::BOTH {
+                proxy.send(side, Kind::Text, b"early")?;
+            }
+            proxy.execute(pass)
+        });
+        let (mut client, mut upstream) = meet(&host, &listener);
+        assert_eq!((client.hear_text(), upstream.hear_text()), ("early".into(), "early".into()));
+        for (side, peer) in [(Side::Client, &mut client), (Side::Upstream, &mut upstream)] {
+            host.send(side, Kind::Text, b"later").unwrap();
+            assert_eq!(peer.hear_text(), "later");
+        }
+        part(client, upstream, &host);
+    });
+}
+
+#[test]
 fn frames_sent_from_many_threads_all_arrive_whole_among_the_relayed_ones() {
     on_every_policy(|policy| {
         let (mut client, mut upstream, host) = session(config(policy, |_| {}), pass);

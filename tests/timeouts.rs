@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 use support::host::{config, meet, pass, session, session_from, Host};
-use support::peer::{Listener, Peer, BINARY, CONTINUATION, PING, PONG};
+use support::peer::{Listener, Peer, BINARY, CONTINUATION, PING, PONG, TEXT};
 use support::{has_passed, on_every_policy};
-use wsproxy::{Client, Config, Error, ErrorKind, Fault, Kind, Policy, Side};
+use wsproxy::{Client, Close, Config, Error, ErrorKind, Fault, Frame, Kind, Policy, Side, Verdict};
 
 const SHORT: Duration = Duration::from_millis(300);
 
@@ -38,6 +38,22 @@ fn silence_from_both_sides_ends_the_session_with_1001_for_both() {
         drop((client, upstream));
         let error = host.outcome().unwrap_err();
         timed_out(error, Fault::Client, "nothing came from either side for 300 ms");
+    });
+}
+
+#[test]
+fn silence_after_a_frame_that_a_hook_has_seen_is_silence_too() {
+    on_every_policy(|policy| {
+        let config = config(policy, |c| {
+            c.idle_timeout(SHORT);
+        });
+        let (mut client, mut upstream, host) = session(config, pass);
+        client.send_text("last words");
+        let heard = std::iter::repeat_with(|| upstream.hear()).find(|heard| heard.opcode != TEXT);
+        assert_eq!(heard.unwrap().close(), (Some(1001), String::new()));
+        assert_eq!(client.hear_close(), (Some(1001), String::new()));
+        drop((client, upstream));
+        assert_eq!(host.outcome().unwrap_err().kind(), ErrorKind::Timeout);
     });
 }
 
@@ -81,6 +97,28 @@ fn control_frames_from_either_side_and_frames_of_the_hosts_keep_a_session_alive(
                 client.expect(true, PING, b"");
             })
         });
+    });
+}
+
+#[test]
+fn a_hook_that_takes_longer_than_the_idle_timeout_is_not_silence() {
+    on_every_policy(|policy| {
+        let idle = Duration::from_secs(1);
+        let config = config(policy, |c| {
+            c.idle_timeout(idle);
+        });
+        let hook = move |_: &mut Frame<'_>| {
+            thread::sleep(3 * idle);
+            let close = || Close::new(4000, "in the end").unwrap();
+            Verdict::End { client: close(), upstream: close() }
+        };
+        let (mut client, mut upstream, host) = session(config, hook);
+        client.send_text("think");
+        for peer in [&mut upstream, &mut client] {
+            assert_eq!(peer.hear_close(), (Some(4000), "in the end".into()));
+        }
+        drop((client, upstream));
+        assert_eq!(host.outcome(), Ok(()));
     });
 }
 
@@ -210,6 +248,27 @@ fn a_side_that_takes_nothing_is_cut_off_and_meanwhile_its_own_frames_flow() {
             let fault = if side == Side::Client { Fault::Client } else { Fault::Upstream };
             timed_out(host.outcome().unwrap_err(), fault, "took no bytes for 1000 ms");
             drop(stalled);
+            flooding.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_side_that_was_told_and_ends_its_stream_unread_is_waited_for_no_longer() {
+    on_every_policy(|policy| {
+        for side in Side::BOTH {
+            let config = config(policy, |c| {
+                c.idle_timeout(Duration::ZERO).write_timeout(Duration::ZERO);
+                c.close_timeout(Duration::from_secs(3600)).unwrap();
+            });
+            let (deaf, mut other, host) = session_from(side, config, pass);
+            let flooding = flood(other.twin());
+            thread::sleep(Duration::from_millis(300)); // nothing fits any more; if it does, this finds out less
+            host.proxy.stop(1001, "").unwrap();
+            assert_eq!(other.hear_close(), (Some(1001), String::new()));
+            deaf.shutdown();
+            other.stream.shutdown(std::net::Shutdown::Both).unwrap();
+            assert_eq!(host.outcome(), Ok(()));
             flooding.join().unwrap();
         }
     });

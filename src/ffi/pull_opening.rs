@@ -9,10 +9,10 @@ use std::ffi::{c_char, c_int, c_void};
 use super::constants::one_side;
 use super::guard;
 use super::incoming::{c_bytes, c_text, switch};
-use super::pull::Pulled;
+use super::pull::{ask, Pulled};
 use super::session::{wsproxy, Handover};
 use crate::error::{Error, Result};
-use crate::{Pull, Side, Target};
+use crate::{Pull, Side};
 
 /// Runs `body` with the session as an event loop drives it, which it does from now on.
 pub(super) unsafe fn opening(p: *mut wsproxy, body: impl FnOnce(&mut Pull) -> Result<()>) -> c_int {
@@ -125,32 +125,25 @@ pub unsafe extern "C" fn wsproxy_pull_connect_client(p: *mut wsproxy) -> c_int {
 /// It belongs to the session and is good until another upstream is named or `wsproxy_free`.
 #[no_mangle]
 pub unsafe extern "C" fn wsproxy_pull_upstream_host(p: *const wsproxy) -> *const c_char {
-    let host = |session: &wsproxy| {
-        let mut pulled = session.pulled.take();
-        pulled.as_mut().and_then(|pulled| pulled.host())
-    };
+    let none = std::ptr::null();
     // SAFETY: passed on to the caller.
-    unsafe { guard::quick(p, std::ptr::null(), host) }
+    unsafe { ask(p, none, |pulled| pulled.host().unwrap_or(none)) }
 }
 
 /// Its port; 0 for a Unix socket and if none was named yet.
 #[no_mangle]
 pub unsafe extern "C" fn wsproxy_pull_upstream_port(p: *const wsproxy) -> c_int {
     // SAFETY: passed on to the caller.
-    let target = unsafe { guard::quick(p, None, |session| Some(target(session))) };
-    target.and_then(|target| target.port).map_or(0, c_int::from)
+    unsafe {
+        ask(p, 0, |pulled| c_int::from(pulled.pull.upstream().and_then(|to| to.port).unwrap_or(0)))
+    }
 }
 
 /// Whether TLS is to be spoken with it (`wss://`): 1 or 0.
 #[no_mangle]
 pub unsafe extern "C" fn wsproxy_pull_upstream_is_secure(p: *const wsproxy) -> c_int {
     // SAFETY: passed on to the caller.
-    let target = unsafe { guard::quick(p, None, |session| Some(target(session))) };
-    c_int::from(target.is_some_and(|target| target.secure))
-}
-
-fn target(session: &wsproxy) -> Option<Target> {
-    session.pulled.take().as_ref().and_then(|pulled| pulled.pull.upstream().cloned())
+    unsafe { ask(p, 0, |pulled| c_int::from(pulled.pull.upstream().is_some_and(|to| to.secure))) }
 }
 
 /// Sets a header of this session's next request to an upstream, in place of any of the same name from the client or

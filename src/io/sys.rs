@@ -40,7 +40,7 @@ pub(crate) fn unacknowledged(fd: BorrowedFd<'_>) -> Option<u64> {
 
 /// Runs `f` with every signal blocked in this thread. Threads that `f` starts inherit that, so the
 /// host's handlers never run on a thread of this library.
-pub(crate) fn with_signals_blocked<T>(f: impl FnOnce() -> T) -> T {
+pub(super) fn with_signals_blocked<T>(f: impl FnOnce() -> T) -> T {
     let _restored_at_the_end = BlockedSignals::new();
     f()
 }

@@ -298,12 +298,15 @@ mod tests {
     use super::*;
     use std::os::unix::net::UnixStream;
     use std::sync::atomic::AtomicUsize;
+    use std::time::Duration;
 
     /// Nothing is encrypted, a byte is a record, and 0 is the end.
     struct Bare {
         memory: Memory,
         asked: Arc<AtomicUsize>,
         ended: bool,
+        /// It renegotiates, and takes no bytes before a read.
+        renegotiates: bool,
     }
 
     impl Read for Bare {
@@ -324,7 +327,10 @@ mod tests {
 
     impl Write for Bare {
         fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-            self.memory.write(buf)
+            match self.renegotiates {
+                true => Err(ErrorKind::WouldBlock.into()),
+                false => self.memory.write(buf),
+            }
         }
 
         fn flush(&mut self) -> io::Result<()> {
@@ -346,10 +352,15 @@ mod tests {
 
     /// With the socket, its peer, and how often the TLS object was asked.
     fn bare() -> (Tls, Socket, UnixStream, Arc<AtomicUsize>) {
+        bare_that(false)
+    }
+
+    fn bare_that(renegotiates: bool) -> (Tls, Socket, UnixStream, Arc<AtomicUsize>) {
         let (ours, peer) = UnixStream::pair().unwrap();
         let (backlog, asked) = (Arc::new(Backlog::default()), Arc::new(AtomicUsize::new(0)));
         let memory = Memory::new(Incoming::default(), Arc::clone(&backlog));
-        let stream = Box::new(Bare { memory, asked: Arc::clone(&asked), ended: false });
+        let asks = Arc::clone(&asked);
+        let stream = Box::new(Bare { memory, asked: asks, ended: false, renegotiates });
         (Tls::new(stream, backlog), Socket::adopt(ours.into()).unwrap(), peer, asked)
     }
 
@@ -403,6 +414,22 @@ mod tests {
             assert_eq!(tls.recv(&socket, &mut buf, |room| socket.try_recv(room)).unwrap(), 1);
             assert_eq!(&buf, expected);
         }
+    }
+
+    #[test]
+    fn a_write_that_waits_for_a_read_is_woken_by_the_end() {
+        let (tls, socket, _peer, _asked) = bare_that(true);
+        let part = [IoSlice::new(b"x")];
+        let error = tls.try_send(&socket, &part).unwrap_err();
+        assert_eq!((error.kind(), tls.is_held()), (ErrorKind::WouldBlock, true));
+        let (tls, socket) = (Arc::new(tls), Arc::new(socket));
+        let (held, on) = (Arc::clone(&tls), Arc::clone(&socket));
+        let (woken, is_woken) = std::sync::mpsc::channel();
+        std::thread::spawn(move || woken.send(held.wait_writable(&on).is_ok()));
+        std::thread::sleep(Duration::from_millis(100)); // it waits by now; if not, it does not begin to
+        tls.shutdown_both(&socket).unwrap();
+        assert_eq!(is_woken.recv_timeout(Duration::from_secs(60)), Ok(true));
+        assert_eq!(tls.try_send(&socket, &part).unwrap_err().kind(), ErrorKind::BrokenPipe);
     }
 
     /// How many bytes of memory are kept for what comes.

@@ -10,7 +10,6 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::convert::Infallible;
-use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -19,7 +18,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use parking_lot::Mutex;
 
 use super::control::Event;
-use super::supervisor::Supervisor;
+use super::supervisor::{Next, Supervisor};
 use crate::error::{Error, Result};
 use crate::io::own_thread;
 
@@ -108,9 +107,11 @@ impl Ward {
 
     /// From now on the session is watched.
     pub(super) fn watch(&self, mut supervisor: Supervisor) -> Watched {
-        supervisor.begin();
-        let deadline = supervisor.patience().map(|patience| Instant::now() + patience);
         let (over, watched) = crossbeam_channel::bounded(0);
+        let Next::Look(patience) = supervisor.attend(Supervisor::begin) else {
+            return Watched(watched); // a bug, which has ended the session
+        };
+        let deadline = patience.map(|patience| Instant::now() + patience);
         let kept = Kept { supervisor: Box::new(supervisor), deadline, _over: over };
         let mut door = self.door.lock();
         door.newcomers.push((self.line.number, kept));
@@ -215,20 +216,200 @@ impl Rounds {
         if let Some(deadline) = kept.deadline.take() {
             self.deadlines.remove(&(deadline, number));
         }
-        // Unwind safety: a supervisor that panicked is not called again.
-        let seen = catch_unwind(AssertUnwindSafe(|| see(&mut kept.supervisor)));
-        let is_over = match seen {
-            Ok(is_over) => is_over,
-            Err(_) => kept.supervisor.give_up(),
+        match kept.supervisor.attend(see) {
+            Next::Over => {
+                self.sessions.remove(&number);
+            }
+            Next::Look(patience) => {
+                kept.deadline = patience.map(|patience| Instant::now() + patience);
+                self.deadlines.extend(kept.deadline.map(|at| (at, number)));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixStream;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::error::{ErrorKind, Fault};
+    use crate::io::{Socket, Wire};
+    use crate::session::control::{Control, Watcher};
+    use crate::session::randomness::seeds;
+    use crate::session::threaded::{take_apart, Parts};
+    use crate::session::threads::{relay, Hook, Session};
+    use crate::ws::direction::Direction;
+    use crate::ws::engine::Engine;
+    use crate::ws::frame::{PerSide, Side};
+
+    /// Longer than anything here takes.
+    const LONG: Duration = Duration::from_secs(60);
+
+    /// A session of two threads, that a keeper watches.
+    struct Scene {
+        session: Arc<Session>,
+        peers: PerSide<UnixStream>,
+        threads: Vec<Receiver<Infallible>>,
+        watched: Watched,
+    }
+
+    fn begin(ward: &Ward, config: &Config) -> Scene {
+        let (mut scene, directions) = idle(ward, config);
+        let PerSide { client, upstream } = directions;
+        for (from, way) in [(Side::Client, client), (Side::Upstream, upstream)] {
+            let session = Arc::clone(&scene.session);
+            let work = move || relay(&session, &Hook { hook: None, turn: None }, from, way);
+            scene.threads.push(at_work(work));
+        }
+        scene
+    }
+
+    /// One whose threads have not begun.
+    fn idle(ward: &Ward, config: &Config) -> (Scene, PerSide<Box<Direction>>) {
+        let control = Arc::new(Control::new(1024));
+        let (wires, peers) = connections();
+        let engine = Box::new(Engine::new(config.rules, &seeds().unwrap()));
+        let wires = PerSide { client: &wires.client, upstream: &wires.upstream };
+        let Parts { session, directions, keepalive } = take_apart(&control, wires, engine);
+        control.watch(Watcher::Keeper(ward.line()));
+        let watched = ward.watch(Supervisor::new(config, Arc::clone(&session), keepalive));
+        (Scene { session, peers, threads: Vec::new(), watched }, directions)
+    }
+
+    fn connections() -> (PerSide<Wire>, PerSide<UnixStream>) {
+        let pair = || {
+            let (ours, peer) = UnixStream::pair().unwrap();
+            peer.set_read_timeout(Some(LONG)).unwrap();
+            (Wire::plain(Socket::adopt(ours.into()).unwrap()), peer)
         };
-        if is_over {
-            self.sessions.remove(&number);
-            return;
+        let ((client, client_peer), (upstream, upstream_peer)) = (pair(), pair());
+        let peers = PerSide { client: client_peer, upstream: upstream_peer };
+        (PerSide { client, upstream }, peers)
+    }
+
+    /// Starts a thread; what comes back ends with it.
+    fn at_work(work: impl FnOnce() + Send + 'static) -> Receiver<Infallible> {
+        let (over, ended) = crossbeam_channel::bounded(0);
+        thread::spawn(move || {
+            let _over = over;
+            work();
+        });
+        ended
+    }
+
+    fn ends(what: &Receiver<Infallible>) {
+        assert_eq!(what.recv_timeout(LONG), Err(RecvTimeoutError::Disconnected));
+    }
+
+    impl Scene {
+        /// Every thread is over, and so is the watch.
+        fn ends(&self) {
+            self.threads.iter().for_each(ends);
+            ends(&self.watched.0);
         }
-        if let Some(patience) = kept.supervisor.patience() {
-            let deadline = Instant::now() + patience;
-            kept.deadline = Some(deadline);
-            self.deadlines.insert((deadline, number));
+
+        /// A message without payload passes from the client to the upstream, which sees its mask.
+        fn relays(&mut self) {
+            self.peers.client.write_all(&[0x82, 0x80, 1, 2, 3, 4]).unwrap();
+            let mut frame = [0; 6];
+            self.peers.upstream.read_exact(&mut frame).unwrap();
+            assert_eq!(frame[..2], [0x82, 0x80]);
         }
+
+        /// Both peers close, without a code, and are gone.
+        fn closes(&mut self) {
+            self.peers.client.write_all(&[0x88, 0x80, 1, 2, 3, 4]).unwrap();
+            self.peers.upstream.write_all(&[0x88, 0]).unwrap();
+            for side in Side::BOTH {
+                let peer = self.peers.get_mut(side);
+                peer.shutdown(std::net::Shutdown::Write).unwrap();
+                peer.read_to_end(&mut Vec::new()).unwrap();
+            }
+        }
+    }
+
+    fn ward(number: u64, orders: &Sender<Order>, rounds: &Rounds) -> Ward {
+        Ward { line: Line { number, orders: orders.clone() }, door: Arc::clone(&rounds.door) }
+    }
+
+    #[test]
+    fn an_order_that_comes_right_behind_its_session_is_carried_out() {
+        let rounds = Rounds::default();
+        let (orders, inbox) = crossbeam_channel::unbounded();
+        let [first, second] = [1, 2].map(|number| ward(number, &orders, &rounds));
+        let _earlier = idle(&first, &Config::new());
+        let keeper = at_work(move || rounds.run(&inbox));
+        while !first.door.lock().newcomers.is_empty() {
+            thread::yield_now();
+        }
+        let (scene, _directions) = idle(&second, &Config::new()); // its deadline is the later one: nobody is woken
+        for side in Side::BOTH {
+            second.line().tell(Event::Finished(side));
+        }
+        ends(&scene.watched.0);
+        orders.send(Order::Leave).unwrap();
+        ends(&keeper);
+    }
+
+    #[test]
+    fn sessions_that_come_while_it_sleeps_are_ended_in_time() {
+        let rounds = Rounds::default();
+        let (orders, inbox) = crossbeam_channel::unbounded();
+        let wards = [1, 2, 3, 4].map(|number| ward(number, &orders, &rounds));
+        let keeper = at_work(move || rounds.run(&inbox));
+        let mut hasty = Config::new();
+        hasty.idle_timeout(Duration::from_millis(40));
+        let mut patient = Config::new();
+        patient.idle_timeout(60 * LONG).write_timeout(60 * LONG);
+        let ends_by_itself = |ward: &Ward| {
+            thread::sleep(Duration::from_millis(100)); // the keeper sleeps by now; if not, this finds out less
+            let mut scene = begin(ward, &hasty);
+            let mut told = [0; 1];
+            scene.peers.client.read_exact(&mut told).unwrap();
+            assert_eq!(told, [0x88]);
+            scene.closes();
+            scene.ends();
+        };
+        // While it has nobody to look after, with a deadline behind it, and with one that is far away.
+        ends_by_itself(&wards[0]);
+        ends_by_itself(&wards[1]);
+        let _patient = idle(&wards[2], &patient);
+        ends_by_itself(&wards[3]);
+        orders.send(Order::Leave).unwrap();
+        ends(&keeper);
+    }
+
+    #[test]
+    fn a_panic_in_the_watch_over_a_session_ends_that_session_alone() {
+        let mut rounds = Rounds::default();
+        let (orders, inbox) = crossbeam_channel::unbounded();
+        let [mut broken, mut sound] =
+            [1, 2].map(|number| begin(&ward(number, &orders, &rounds), &Config::new()));
+        rounds.let_in();
+        rounds.call(1, |_| panic!("meant"));
+        assert_eq!(rounds.deadlines.iter().map(|(_, number)| *number).collect::<Vec<_>>(), [2]);
+        let keeper = at_work(move || rounds.run(&inbox));
+
+        broken.ends();
+        let cause = broken.session.cause.lock().take();
+        let error = cause.and_then(|cause| cause.error()).unwrap();
+        assert_eq!((error.kind(), error.fault()), (ErrorKind::Internal, Fault::System));
+        for side in Side::BOTH {
+            let mut told = Vec::new();
+            broken.peers.get_mut(side).read_to_end(&mut told).unwrap();
+            assert_eq!(told[0], 0x88, "the {side} is sent a close frame, and nothing else");
+        }
+
+        sound.relays();
+        sound.closes();
+        sound.ends();
+        assert!(sound.session.cause.lock().is_none());
+        orders.send(Order::Leave).unwrap();
+        ends(&keeper);
     }
 }

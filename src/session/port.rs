@@ -355,3 +355,43 @@ impl Port {
         waited
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+    use crate::io::Socket;
+
+    fn port_and_peer() -> (Port, UnixStream) {
+        let (ours, peer) = UnixStream::pair().unwrap();
+        peer.set_nonblocking(true).unwrap();
+        let wire = Wire::plain(Socket::adopt(ours.into()).unwrap());
+        let outbox = Outbox::new(Side::Client, [0; 32]);
+        (Port::new(Side::Client, wire, Arc::new(Control::new(1)), outbox), peer)
+    }
+
+    #[test]
+    fn pings_do_not_pile_up_behind_what_waits() {
+        let (port, mut peer) = port_and_peer();
+        port.gate.lock().writing = true;
+        (0..3).for_each(|_| port.ping(b"there?"));
+        assert!(port.with_outbox(|outbox| outbox.pending().is_empty()));
+        port.gate.lock().writing = false;
+        port.ping(b"there?");
+        let mut frame = [0; 9];
+        assert_eq!(peer.read(&mut frame).unwrap(), 8);
+    }
+
+    #[test]
+    fn a_connection_is_not_cut_short_while_a_thread_is_about_to_write() {
+        let (port, mut peer) = port_and_peer();
+        port.gate.lock().writing = true;
+        assert!(!port.cut_short());
+        assert_eq!(peer.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
+        port.waiting.store(true, Ordering::Release); // for room: it may wait for ever
+        assert!(port.cut_short());
+        assert_eq!(peer.read(&mut [0]).unwrap(), 0);
+    }
+}

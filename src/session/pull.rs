@@ -82,9 +82,15 @@ impl Pull {
 
     /// Tells the time, in milliseconds since any fixed moment; does what is due, and what other threads have asked for.
     pub fn tick(&mut self, now: u64) {
+        let moved = self.move_on(now);
+        self.look_around(moved);
+    }
+
+    /// It is `now`; the clock never goes back. Whether it moved.
+    fn move_on(&mut self, now: u64) -> bool {
         let moved = now > self.now;
         self.now = self.now.max(now);
-        self.look_around(moved);
+        moved
     }
 
     fn look_around(&mut self, moved: bool) {
@@ -155,8 +161,7 @@ impl Pull {
     /// # Errors
     /// [`ErrorKind::Again`] if nothing that comes from `from` counts, or a frame of its waits; then none was taken.
     pub fn read(&mut self, from: Side, bytes: &[u8], now: u64) -> Result<()> {
-        let moved = now > self.now;
-        self.now = self.now.max(now);
+        let moved = self.move_on(now);
         let takes = self.listens_to(from) && self.relay.engine.takes_input(from);
         if takes {
             self.relay.give(from, bytes, self.now);

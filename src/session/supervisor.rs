@@ -5,8 +5,10 @@
 //! moved with its own clock, and ends what did not. It wakes a thread by shutting its socket down. It has either a thread
 //! to itself ([`Supervisor::watch`]), or shares the keeper's: then it is called when there is something to see.
 //!
-//! Rule: only that one function waits, as other sessions would wait too.
+//! Rules: only that one function waits, as other sessions would wait too. A panic ends this session, and no other: its
+//! threads would relay on with nobody to keep the time or to hear the host.
 
+use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -46,6 +48,14 @@ pub(crate) struct Supervisor {
     finished: PerSide<bool>,
 }
 
+/// What comes after a look.
+pub(super) enum Next {
+    /// Another one within this time, or when there is something to see.
+    Look(Option<Duration>),
+    /// Nothing: the session is over, as far as it is supervised.
+    Over,
+}
+
 impl Supervisor {
     /// Its clock begins now.
     pub(super) fn new(config: &Config, session: Arc<Session>, keepalive: [u8; 8]) -> Self {
@@ -69,14 +79,28 @@ impl Supervisor {
 
     /// Watches on this thread, until the session is over.
     pub(super) fn watch(mut self, events: &Receiver<Event>) {
-        let mut is_over = self.begin();
-        while !is_over {
-            let event = match self.patience() {
+        let mut next = self.attend(Supervisor::begin);
+        while let Next::Look(patience) = next {
+            let event = match patience {
                 Some(patience) => events.recv_timeout(patience).ok(),
                 None => events.recv().ok(),
             };
-            is_over = self.see(event);
+            next = self.attend(|supervisor| supervisor.see(event));
         }
+    }
+
+    /// Has `see` look after the session, and say whether it is over.
+    pub(super) fn attend(&mut self, see: impl FnOnce(&mut Supervisor) -> bool) -> Next {
+        // Unwind safety: a supervisor that panicked is not called again.
+        let next = catch_unwind(AssertUnwindSafe(|| match see(self) {
+            true => Next::Over,
+            false => Next::Look(self.patience()),
+        }));
+        next.unwrap_or_else(|_| {
+            let words = "a bug: the supervisor of the session panicked";
+            self.session.give_up(Error::new(ErrorKind::Internal, Fault::System, words));
+            Next::Over
+        })
     }
 
     /// The first look. Of what was sent before nobody may have heard.
@@ -102,13 +126,6 @@ impl Supervisor {
     fn take_mail(&self, side: Side) {
         self.session.control.mail(side).hear();
         self.session.ports.get(side).push();
-    }
-
-    /// A bug has struck: the session ends as it can. It is over for the supervisor.
-    pub(super) fn give_up(&self) -> bool {
-        let words = "a bug: the supervisor of the session panicked";
-        self.session.give_up(Error::new(ErrorKind::Internal, Fault::System, words));
-        true
     }
 
     /// Looks at everything, and does what is due.
@@ -233,7 +250,7 @@ impl Supervisor {
             && !Side::BOTH.iter().any(|&side| self.session.ports.get(side).has_left_over())
     }
 
-    pub(super) fn patience(&self) -> Option<Duration> {
+    fn patience(&self) -> Option<Duration> {
         let left_over = Side::BOTH.iter().any(|&side| self.session.ports.get(side).has_left_over());
         let retry = left_over.then_some(self.retry);
         let next = self.timers.next().map(|at| at.saturating_sub(self.now()));

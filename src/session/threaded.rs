@@ -50,14 +50,18 @@ pub(crate) fn run(
 }
 
 /// What the engine of an established session is taken apart into.
-struct Parts {
-    session: Arc<Session>,
-    directions: PerSide<Box<Direction>>,
-    keepalive: [u8; 8],
+pub(super) struct Parts {
+    pub(super) session: Arc<Session>,
+    pub(super) directions: PerSide<Box<Direction>>,
+    pub(super) keepalive: [u8; 8],
 }
 
 #[inline(never)] // its large frame is not to lie on the thread's stack for as long as the session lives
-fn take_apart(control: &Arc<Control>, wires: PerSide<&Wire>, engine: Box<Engine>) -> Parts {
+pub(super) fn take_apart(
+    control: &Arc<Control>,
+    wires: PerSide<&Wire>,
+    engine: Box<Engine>,
+) -> Parts {
     let keepalive = engine.keepalive();
     let Engine { directions: PerSide { client, upstream }, outboxes, .. } = *engine;
     let directions = PerSide { client: Box::new(client), upstream: Box::new(upstream) };

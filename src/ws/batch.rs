@@ -190,6 +190,16 @@ mod tests {
     }
 
     #[test]
+    fn a_joined_message_is_lifted_without_the_room_before_it() {
+        let (mut inbox, mut batch) = (Inbox::new(), Batch::default());
+        inbox.append(b"one-");
+        batch.add_in_place(&inbox, 0..4);
+        batch.add_owned(b"....message"[..].into(), 4);
+        batch.lift(&inbox);
+        assert_eq!(text(&batch, &Inbox::new()), "one-message");
+    }
+
+    #[test]
     fn a_joined_message_is_sent_from_where_it_was_joined() {
         let (inbox, mut batch) = (Inbox::new(), Batch::default());
         batch.add_owned(b"....message"[..].into(), 4);

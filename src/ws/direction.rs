@@ -347,3 +347,31 @@ fn text_rule(arrival: &Arrival, receiver: &Receiver, diverged: Option<Utf8>) -> 
     let is_text = arrival.message == Kind::Text && receiver.checks_text();
     is_text.then(|| diverged.unwrap_or(receiver.text_before()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::limits::Limits;
+    use super::*;
+
+    const LIMITS: Limits =
+        Limits { max_frame_size: 1000, max_message_size: 1000, max_fragments: 4, explain: false };
+
+    fn read(direction: &mut Direction, bytes: &[u8]) {
+        direction.space()[..bytes.len()].copy_from_slice(bytes);
+        direction.filled(bytes.len());
+    }
+
+    #[test]
+    fn what_comes_after_a_close_frame_is_thrown_away() {
+        let rules = Rules { aggregate: false, check_utf8: true, limits: LIMITS };
+        let mut direction = Direction::new(Side::Upstream, rules, [0; 32], [0; 8]);
+        read(&mut direction, &[0x88, 0]);
+        assert_eq!(direction.poll(), Ok(Poll::Frame));
+        assert!(direction.resolve(Verdict::Forward).is_some());
+        for _ in 0..1000 {
+            read(&mut direction, &[0x82; 1000]);
+            assert_eq!(direction.poll(), Ok(Poll::NeedInput));
+        }
+        assert!(direction.inbox().unread().is_empty() && direction.spare() < 100_000);
+    }
+}

@@ -364,6 +364,16 @@ mod tests {
         inbox.space(50_000);
         assert_eq!(inbox.unread(), &bytes[SMALL - 100..]);
         inbox.append(b"early");
-        assert!(inbox.unread().ends_with(b"early"));
+        assert_eq!(inbox.unread(), [&bytes[SMALL - 100..], b"early"].concat());
+    }
+
+    #[test]
+    fn a_frame_that_comes_in_drops_is_whole_in_a_buffer_that_is_too_large_for_it() {
+        let mut inbox = Inbox::new();
+        inbox.give(&[1; 1 << 20]);
+        inbox.consume(1 << 20);
+        let bytes: Vec<u8> = (0..=255).cycle().take(4080).collect();
+        bytes.chunks(30).for_each(|drop| _ = read(&mut inbox, drop, 0));
+        assert_eq!(inbox.unread(), bytes);
     }
 }

@@ -126,6 +126,20 @@ fn a_record_for_each_byte_is_as_good() {
 }
 
 #[test]
+fn the_rest_of_a_record_that_is_larger_than_a_read_does_not_wait_for_another_record() {
+    on_every_policy(|policy| {
+        let (mut client, mut upstream, host) =
+            session(EVERY, config(EVERY, policy, |_| {}), |_| Verdict::Forward);
+        let payload = &pattern(5)[..16_000];
+        client.send(true, BINARY, payload);
+        upstream.expect(true, BINARY, payload);
+        upstream.send(true, BINARY, payload);
+        client.expect(true, BINARY, payload);
+        part(&mut client, &mut upstream, &host);
+    });
+}
+
+#[test]
 fn a_side_that_stops_reading_for_a_while_loses_nothing() {
     on_every_policy(|policy| {
         for to_upstream in [true, false] {
