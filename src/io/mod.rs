@@ -11,6 +11,7 @@
 //! | `socket` | one connected stream socket, read and written by two threads |
 //! | `poll` | waiting for several descriptors at once |
 //! | `waker` | ending such a wait from outside |
+//! | `watch` | waiting for the same two descriptors again and again |
 //! | `resolve` | a host name into addresses, without blocking |
 //! | `dial` | a connection to the first of several addresses that takes it, without blocking |
 //! | `listen`, `socket_file` | a socket that listens, and the file of one on a Unix path |
@@ -42,6 +43,7 @@ mod tls_settings;
 mod tls_step;
 mod tls_words;
 mod waker;
+mod watch;
 mod wire;
 
 #[cfg(test)]
@@ -57,4 +59,5 @@ pub use tls_settings::TlsVersion;
 pub(crate) use tls_settings::{ClientTls, UpstreamTls};
 pub(crate) use tls_words::tls_failure;
 pub(crate) use waker::Waker;
+pub(crate) use watch::{Came, Watch};
 pub(crate) use wire::Wire;

@@ -1,4 +1,5 @@
-//! Ends a wait from outside while that watches the waker's descriptor.
+//! Ends a wait from outside: of poll(2) while it watches the waker's descriptor, or of a [`Watch`](super::Watch), whose
+//! descriptor that is.
 //!
 //! Theory: the descriptor is an epoll. A wake asks it about the beacon, which is always readable, once (EPOLLONESHOT): so
 //! the epoll is ready until somebody takes that answer, and quiet again afterwards. A session needs an epoll for its
@@ -74,7 +75,8 @@ impl Waker {
         let _ = epoll::modify(&self.epoll, &self.beacon.eventfd, data, once);
     }
 
-    /// Takes back every wake so far. To be called before looking at what the wakes announced.
+    /// Takes back every wake so far. To be called before looking at what the wakes announced; not while a
+    /// [`Watch`](super::Watch) uses the epoll, whose wait does that itself.
     pub(crate) fn drain(&self) {
         // Without a wake nothing comes.
         let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };

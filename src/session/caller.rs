@@ -16,7 +16,7 @@ use super::relay::{Below, Relay};
 use super::slow::SendQueue;
 use crate::config::Config;
 use crate::error::Result;
-use crate::io::{wait, Events, Waker, Wire};
+use crate::io::{Came, Events, Watch, Wire};
 use crate::ws::ending::Cause;
 use crate::ws::engine::Engine;
 use crate::ws::frame::{PerSide, Side};
@@ -34,8 +34,9 @@ pub(crate) fn run(
     mut engine: Box<Engine>,
     hook: Option<LocalHook<'_>>,
 ) -> Result<()> {
-    let waker = match control.watch_by_poll() {
-        Ok(waker) => waker,
+    let fds = [&wires.client, &wires.upstream].map(|wire| wire.as_fd());
+    let watch = match control.watch_by_poll().and_then(|waker| Watch::new(waker, fds)) {
+        Ok(watch) => watch,
         Err(error) => {
             engine.end(Cause::System(error.clone()));
             Side::BOTH.iter().for_each(|&side| farewell(&mut engine, side, wires.get(side)));
@@ -46,7 +47,7 @@ pub(crate) fn run(
         relay: Relay::new(engine, Arc::clone(control), config.periods(), 0),
         wires,
         hook,
-        waker,
+        watch,
         started: Instant::now(),
         finished: PerSide::default(),
         queues: PerSide::default(),
@@ -69,7 +70,7 @@ struct Caller<'a, 'h> {
     relay: Relay,
     wires: PerSide<&'a Wire>,
     hook: Option<LocalHook<'h>>,
-    waker: Arc<Waker>,
+    watch: Watch<'a>,
     started: Instant,
     finished: PerSide<bool>,
     queues: PerSide<SendQueue>,
@@ -86,10 +87,7 @@ impl Caller<'_, '_> {
             if self.relay.is_cut() || self.is_over() {
                 return Ok(());
             }
-            let [client, upstream, woken] = self.wait()?;
-            if woken.readable {
-                self.waker.drain();
-            }
+            let Came { events: [client, upstream], .. } = self.wait()?;
             for (side, events) in [(Side::Client, client), (Side::Upstream, upstream)] {
                 if events.writable {
                     self.write(side);
@@ -101,20 +99,16 @@ impl Caller<'_, '_> {
         }
     }
 
-    fn wait(&self) -> Result<[Events; 3]> {
-        let watched = |side| {
-            let events = Events {
-                readable: self.relay.wants_input(side),
-                writable: self.wants_room(side),
-                hang_up: false,
-            };
-            (self.wires.get(side).as_fd(), events)
-        };
+    fn wait(&mut self) -> Result<Came> {
+        let asked = [Side::Client, Side::Upstream].map(|side| Events {
+            readable: self.relay.wants_input(side),
+            writable: self.wants_room(side),
+            hang_up: false,
+        });
         let until =
             self.relay.deadline().map(|at| Duration::from_millis(at.saturating_sub(self.now())));
         let until = if self.may_go_on() { Some(Duration::ZERO) } else { until };
-        let waker = (self.waker.as_fd(), Events::READABLE);
-        wait([watched(Side::Client), watched(Side::Upstream), waker], until)
+        self.watch.wait(asked, until)
     }
 
     /// Whether something can be done that no descriptor will tell of: frames were left for which there is room now, as
