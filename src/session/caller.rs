@@ -49,6 +49,7 @@ pub(crate) fn run(
         hook,
         watch,
         started: Instant::now(),
+        now: 0,
         finished: PerSide::default(),
         queues: PerSide::default(),
     };
@@ -72,6 +73,8 @@ struct Caller<'a, 'h> {
     hook: Option<LocalHook<'h>>,
     watch: Watch<'a>,
     started: Instant,
+    /// The time: as it was after the last wait, or after the hook's last work.
+    now: u64,
     finished: PerSide<bool>,
     queues: PerSide<SendQueue>,
 }
@@ -106,9 +109,11 @@ impl Caller<'_, '_> {
             hang_up: false,
         });
         let until =
-            self.relay.deadline().map(|at| Duration::from_millis(at.saturating_sub(self.now())));
+            self.relay.deadline().map(|at| Duration::from_millis(at.saturating_sub(self.now)));
         let until = if self.may_go_on() { Some(Duration::ZERO) } else { until };
-        self.watch.wait(asked, until)
+        let came = self.watch.wait(asked, until);
+        self.look_at_the_clock();
+        came
     }
 
     /// Whether something can be done that no descriptor will tell of: frames were left for which there is room now, as
@@ -143,8 +148,7 @@ impl Caller<'_, '_> {
         match self.wires.get(from).try_recv(engine.space(from)) {
             Ok(0) => engine.input_ended(from, "closed the connection"),
             Ok(count) => {
-                let now = self.now();
-                self.relay.filled(from, count, now);
+                self.relay.filled(from, count, self.now);
                 self.relay(from);
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
@@ -162,17 +166,23 @@ impl Caller<'_, '_> {
     /// Every frame that one read brought, then one write; more only where a hook makes more of them than was read.
     fn relay(&mut self, from: Side) {
         self.relay.heed();
-        let began = self.now();
+        let began = self.now;
         loop {
+            let mut asked = false;
             while self.relay.poll(from) {
                 let verdict = match (&mut self.hook, self.relay.engine.frame(from)) {
-                    (Some(hook), Some(mut frame)) => hook::ask(hook, &mut frame),
+                    (Some(hook), Some(mut frame)) => {
+                        asked = true;
+                        hook::ask(hook, &mut frame)
+                    }
                     _ => Verdict::Forward,
                 };
                 self.relay.resolve(from, verdict);
             }
-            let now = self.now();
-            self.relay.worked(began, now);
+            if asked {
+                self.look_at_the_clock();
+            }
+            self.relay.worked(began, self.now);
             self.relay.count();
             self.write(from.other());
             if !self.relay.may_go_on(from) {
@@ -224,14 +234,13 @@ impl Caller<'_, '_> {
     /// Writes what waits, then frames of the host's.
     fn push(&mut self, to: Side) {
         self.write(to);
-        let now = self.now();
-        while self.relay.take_waiting_mail(to, now) {
+        while self.relay.take_waiting_mail(to, self.now) {
             self.write(to);
         }
     }
 
     fn keep_time(&mut self) {
-        let now = self.now();
+        let now = self.now;
         let below = PerSide::from_fn(|side| {
             let wire = *self.wires.get(side);
             let drains = self.has_output(side) && self.queues.get_mut(side).moves(wire);
@@ -261,7 +270,7 @@ impl Caller<'_, '_> {
         });
     }
 
-    fn now(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    fn look_at_the_clock(&mut self) {
+        self.now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
     }
 }
