@@ -112,7 +112,8 @@ fn wait_in<'fd>(
 /// Rounded up: a wait that ends a moment before its deadline would be repeated until the moment is
 /// over. At most 24 days, which any kernel takes.
 pub(super) fn whole_milliseconds(timeout: Duration) -> Timespec {
-    let millis = timeout.as_nanos().div_ceil(1_000_000);
+    let part = u64::from(timeout.subsec_nanos().div_ceil(1_000_000));
+    let millis = timeout.as_secs().saturating_mul(1000).saturating_add(part);
     let millis = i32::try_from(millis).unwrap_or(i32::MAX);
     Timespec { tv_sec: i64::from(millis / 1000), tv_nsec: (millis % 1000 * 1_000_000).into() }
 }

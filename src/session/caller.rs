@@ -83,14 +83,19 @@ impl Caller<'_, '_> {
     fn run(&mut self) -> Result<()> {
         // Frames may have come together with the handshakes.
         Side::BOTH.iter().for_each(|&side| self.relay(side));
+        let mut woken = true;
         loop {
-            self.obey();
-            Side::BOTH.iter().for_each(|&side| self.go_on(side));
-            self.keep_time();
+            if woken || self.relay.has_news() {
+                self.obey();
+            }
+            self.go_on();
+            let until = self.keep_time();
             if self.relay.is_cut() || self.is_over() {
                 return Ok(());
             }
-            let Came { events: [client, upstream], .. } = self.wait()?;
+            let came = self.wait(until)?;
+            let [client, upstream] = came.events;
+            woken = came.woken;
             for (side, events) in [(Side::Client, client), (Side::Upstream, upstream)] {
                 if events.writable {
                     self.write(side);
@@ -102,14 +107,13 @@ impl Caller<'_, '_> {
         }
     }
 
-    fn wait(&mut self) -> Result<Came> {
+    fn wait(&mut self, until: Option<u64>) -> Result<Came> {
         let asked = [Side::Client, Side::Upstream].map(|side| Events {
             readable: self.relay.wants_input(side),
             writable: self.wants_room(side),
             hang_up: false,
         });
-        let until =
-            self.relay.deadline().map(|at| Duration::from_millis(at.saturating_sub(self.now)));
+        let until = until.map(|at| Duration::from_millis(at.saturating_sub(self.now)));
         let until = if self.may_go_on() { Some(Duration::ZERO) } else { until };
         let came = self.watch.wait(asked, until);
         self.look_at_the_clock();
@@ -156,10 +160,18 @@ impl Caller<'_, '_> {
         }
     }
 
-    /// Goes on with frames that were left because much waited for the other side.
-    fn go_on(&mut self, from: Side) {
-        if self.relay.may_go_on(from) {
-            self.relay(from);
+    /// Writes what has come to wait by something else than frames of the other side, goes on with frames that were left
+    /// because much waited, and ends what is to be ended.
+    fn go_on(&mut self) {
+        for side in Side::BOTH {
+            if self.has_output(side) || self.relay.engine.is_closing() {
+                self.write(side);
+            }
+        }
+        for side in Side::BOTH {
+            if self.relay.may_go_on(side) {
+                self.relay(side);
+            }
         }
     }
 
@@ -239,7 +251,8 @@ impl Caller<'_, '_> {
         }
     }
 
-    fn keep_time(&mut self) {
+    /// Does what is due, and says when something will be.
+    fn keep_time(&mut self) -> Option<u64> {
         let now = self.now;
         let below = PerSide::from_fn(|side| {
             let wire = *self.wires.get(side);
@@ -247,6 +260,10 @@ impl Caller<'_, '_> {
             Below { holds: wire.has_backlog(), drains }
         });
         self.relay.note_time(now, below);
+        let next = self.relay.deadline();
+        if next.is_none_or(|at| now < at) {
+            return next;
+        }
         for side in Side::BOTH {
             if self.relay.rest(side, now) {
                 self.wires.get(side).rest();
@@ -261,6 +278,7 @@ impl Caller<'_, '_> {
                 self.cut();
             }
         }
+        self.relay.deadline()
     }
 
     /// Ends both connections, and with them the session.

@@ -19,6 +19,8 @@ pub struct Periods {
     pub keepalive: u64,
 }
 
+const NEVER: u64 = u64::MAX;
+
 /// A deadline that has passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Due {
@@ -110,12 +112,13 @@ impl Timers {
 
     /// When to look again.
     pub fn next(&self) -> Option<u64> {
-        self.deadlines().into_iter().flatten().map(|(at, _)| at).min()
+        let first = self.deadlines().into_iter().map(|(at, _)| at).fold(NEVER, u64::min);
+        (first != NEVER).then_some(first)
     }
 
     /// What has passed by `now`, the gravest first. The close deadline strikes once, the others after each period.
     pub fn due(&mut self, now: u64) -> Option<Due> {
-        let due = self.deadlines().into_iter().flatten().find(|(at, _)| *at <= now)?.1;
+        let due = self.deadlines().into_iter().find(|(at, _)| *at <= now && *at != NEVER)?.1;
         match due {
             Due::Close => self.close_struck = true,
             Due::Stalled(side) => *self.stalled.get_mut(side) = Some(now),
@@ -130,10 +133,12 @@ impl Timers {
         Some(due)
     }
 
-    fn deadlines(&self) -> [Option<(u64, Due)>; 7] {
+    /// At [`NEVER`] what is not due: they are looked at for each frame.
+    fn deadlines(&self) -> [(u64, Due); 7] {
         let Periods { idle, write, close, keepalive } = self.periods;
-        let at = |since: Option<u64>, period: u64, due: Due| {
-            since.filter(|_| period > 0).map(|since| (since.saturating_add(period), due))
+        let at = |since: Option<u64>, period: u64, due: Due| match since {
+            Some(since) if period > 0 => (since.saturating_add(period), due),
+            _ => (NEVER, due),
         };
         let open = self.closing.is_none();
         [
