@@ -37,11 +37,11 @@ pub(crate) struct Came {
 }
 
 impl<'fd> Watch<'fd> {
-    /// Nothing is asked yet.
+    /// Both are asked for input, which the first wait mostly does.
     pub(crate) fn new(waker: Arc<Waker>, fds: [BorrowedFd<'fd>; 2]) -> Result<Self> {
-        let watch = Watch { waker, fds, asked: [Events::NONE; 2] };
+        let watch = Watch { waker, fds, asked: [Events::READABLE; 2] };
         for (which, fd) in (0..).zip(fds) {
-            let flags = asked_of(Events::NONE);
+            let flags = asked_of(Events::READABLE);
             epoll::add(&watch.waker, fd, data_of(which), flags).map_err(failed)?;
         }
         Ok(watch)

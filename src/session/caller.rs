@@ -114,7 +114,7 @@ impl Caller<'_, '_> {
             hang_up: false,
         });
         let until = until.map(|at| Duration::from_millis(at.saturating_sub(self.now)));
-        let until = if self.may_go_on() { Some(Duration::ZERO) } else { until };
+        let until = if self.may_go_on(asked) { Some(Duration::ZERO) } else { until };
         let came = self.watch.wait(asked, until);
         self.look_at_the_clock();
         came
@@ -122,10 +122,9 @@ impl Caller<'_, '_> {
 
     /// Whether something can be done that no descriptor will tell of: frames were left for which there is room now, as
     /// the other side may have read in between, or a read has left something in memory.
-    fn may_go_on(&self) -> bool {
-        Side::BOTH.iter().any(|&from| {
-            let unread = || self.relay.wants_input(from) && self.wires.get(from).has_input();
-            self.relay.may_go_on(from) || unread()
+    fn may_go_on(&self, asked: [Events; 2]) -> bool {
+        Side::BOTH.iter().zip(asked).any(|(&from, asked)| {
+            self.relay.may_go_on(from) || (asked.readable && self.wires.get(from).has_input())
         })
     }
 
