@@ -1,8 +1,9 @@
-//! The session on the caller's thread: no library thread, one poll loop over both sockets and a waker. A small
-//! program on top of [`Relay`].
+//! The session on the caller's thread: no library thread, one loop around an epoll over both sockets and a waker. A
+//! small program on top of [`Relay`].
 //!
 //! Rules: reads and writes never wait; a side is read only while nothing waits for the other (the engine says so);
-//! what one read brought is written at once, before anything else is looked at.
+//! what one read brought is written at once, before anything else is looked at. The clock is asked after a wait and
+//! after the hook's work: nothing else takes time.
 
 use std::io::{ErrorKind, IoSlice};
 use std::os::fd::AsFd;
