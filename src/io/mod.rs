@@ -9,7 +9,9 @@
 //! | `sys` | the `unsafe` ones: copying a foreign descriptor, blocking signals, trimming a stack |
 //! | `own_thread` | the threads that the library starts |
 //! | `socket` | one connected stream socket, read and written by two threads |
-//! | `poll` | waiting for several descriptors at once, and a waker for such a wait |
+//! | `poll` | waiting for several descriptors at once |
+//! | `waker` | ending such a wait from outside |
+//! | `watch` | waiting for the same two descriptors again and again |
 //! | `resolve` | a host name into addresses, without blocking |
 //! | `dial` | a connection to the first of several addresses that takes it, without blocking |
 //! | `listen`, `socket_file` | a socket that listens, and the file of one on a Unix path |
@@ -40,13 +42,15 @@ mod tls_handshake;
 mod tls_settings;
 mod tls_step;
 mod tls_words;
+mod waker;
+mod watch;
 mod wire;
 
 #[cfg(test)]
 pub(crate) use dial::addresses;
 pub(crate) use dial::{Dial, Dialled, ATTEMPT_DELAY};
 pub(crate) use listen::{Accepted, Listener};
-pub(crate) use poll::{wait, wait_for_any, Events, Waker, Watched};
+pub(crate) use poll::{wait, wait_for_any, Events, Watched};
 pub(crate) use reader::Reader;
 pub(crate) use resolve::Resolve;
 pub(crate) use socket::Socket;
@@ -54,4 +58,6 @@ pub(crate) use tls_handshake::{Handshake, Shaken};
 pub use tls_settings::TlsVersion;
 pub(crate) use tls_settings::{ClientTls, UpstreamTls};
 pub(crate) use tls_words::tls_failure;
+pub(crate) use waker::Waker;
+pub(crate) use watch::{Came, Watch};
 pub(crate) use wire::Wire;

@@ -1,14 +1,14 @@
-//! Waiting for several descriptors at once by poll(2), and a waker to end such a wait from outside.
+//! Waiting for several descriptors at once by poll(2).
 //!
 //! Rule: a descriptor that nothing is asked about is not watched at all. poll(2) itself reports a
 //! lost connection even then, and a loop that holds a side back would spin on it. For the others a
 //! lost connection counts as whatever was asked: the read or write that follows says what happened.
 //! What came comes again in the next wait, until it is read, written, or no longer asked for.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 
 use crate::error::{Error, Result};
@@ -112,85 +112,22 @@ fn wait_in<'fd>(
 /// Rounded up: a wait that ends a moment before its deadline would be repeated until the moment is
 /// over. At most 24 days, which any kernel takes.
 pub(super) fn whole_milliseconds(timeout: Duration) -> Timespec {
-    let millis = timeout.as_nanos().div_ceil(1_000_000);
+    let part = u64::from(timeout.subsec_nanos().div_ceil(1_000_000));
+    let millis = timeout.as_secs().saturating_mul(1000).saturating_add(part);
     let millis = i32::try_from(millis).unwrap_or(i32::MAX);
     Timespec { tv_sec: i64::from(millis / 1000), tv_nsec: (millis % 1000 * 1_000_000).into() }
-}
-
-/// Ends a [`wait`] that watches it for [`Events::READABLE`], from any thread. It stays readable until
-/// it is drained, so that a wake before the wait counts too.
-#[derive(Debug)]
-pub(crate) struct Waker {
-    eventfd: OwnedFd,
-}
-
-impl Waker {
-    pub(crate) fn new() -> Result<Waker> {
-        rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
-            .map(|eventfd| Waker { eventfd })
-            .map_err(|errno| Error::system("cannot create an eventfd", errno))
-    }
-
-    /// Never blocks.
-    pub(crate) fn wake(&self) {
-        // The only failure is a full counter, and then it is awake.
-        let _ = rustix::io::write(&self.eventfd, &1u64.to_ne_bytes());
-    }
-
-    /// Takes back every wake so far. To be called before looking at what the wakes announced.
-    pub(crate) fn drain(&self) {
-        // The only failure is that there was no wake.
-        let _ = rustix::io::read(&self.eventfd, &mut [0; 8]);
-    }
-}
-
-impl AsFd for Waker {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.eventfd.as_fd()
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::io::sys::kernel;
     use std::io::Write;
+    use std::os::fd::AsFd;
     use std::os::unix::net::UnixStream;
-    use std::sync::Arc;
     use std::time::Instant;
 
     const AT_ONCE: Option<Duration> = Some(Duration::ZERO);
     const LONG: Option<Duration> = Some(Duration::from_secs(5));
-
-    #[test]
-    fn waker_wakes_a_poll() {
-        let waker = Arc::new(Waker::new().unwrap());
-        let other = Arc::clone(&waker);
-        let thread = std::thread::spawn(move || {
-            std::thread::sleep(Duration::from_millis(30));
-            other.wake();
-        });
-        let started = Instant::now();
-        let [woken] = wait([(waker.as_fd(), Events::READABLE)], LONG).unwrap();
-        assert_eq!(woken, Events::READABLE);
-        assert!(started.elapsed() < Duration::from_secs(4));
-        thread.join().unwrap();
-    }
-
-    #[test]
-    fn waker_stays_awake_until_it_is_drained() {
-        let waker = Waker::new().unwrap();
-        let awake = || wait([(waker.as_fd(), Events::READABLE)], AT_ONCE).unwrap();
-        assert_eq!(awake(), [Events::NONE]);
-        waker.wake();
-        waker.wake();
-        assert_eq!(awake(), [Events::READABLE]);
-        assert_eq!(awake(), [Events::READABLE]);
-        waker.drain();
-        assert_eq!(awake(), [Events::NONE]);
-        waker.drain(); // without a wake it returns at once all the same
-        assert_ne!(kernel::flags(&waker) & kernel::O_CLOEXEC, 0);
-    }
 
     #[test]
     fn answers_come_in_the_order_of_the_questions() {
@@ -278,18 +215,18 @@ mod tests {
         assert_eq!(millis(Duration::from_micros(1001)), 2);
         assert_eq!(millis(Duration::from_millis(1500)), 1500);
         assert_eq!(millis(Duration::MAX), i64::from(i32::MAX));
-        let waker = Waker::new().unwrap();
-        waker.wake();
-        let watched = [(waker.as_fd(), Events::READABLE)];
+        let (ready, mut writer) = UnixStream::pair().unwrap();
+        writer.write_all(b"x").unwrap();
+        let watched = [(ready.as_fd(), Events::READABLE)];
         assert_eq!(wait(watched, Some(Duration::MAX)).unwrap(), [Events::READABLE]);
     }
 
     #[test]
     fn wait_never_ends_before_its_timeout() {
-        let waker = Waker::new().unwrap();
+        let (quiet, _peer) = UnixStream::pair().unwrap();
         let started = Instant::now();
         let timeout = Duration::from_micros(2300);
-        wait([(waker.as_fd(), Events::READABLE)], Some(timeout)).unwrap();
+        wait([(quiet.as_fd(), Events::READABLE)], Some(timeout)).unwrap();
         assert!(started.elapsed() >= timeout);
     }
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, TryRecvError};
 
 use super::own_thread;
-use super::poll::Waker;
+use super::waker::Waker;
 use crate::error::{Error, ErrorKind, Fault, Result};
 
 type Answer = Result<Vec<SocketAddr>>;

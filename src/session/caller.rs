@@ -1,8 +1,9 @@
-//! The session on the caller's thread: no library thread, one poll loop over both sockets and a waker. A small
-//! program on top of [`Relay`].
+//! The session on the caller's thread: no library thread, one loop around an epoll over both sockets and a waker. A
+//! small program on top of [`Relay`].
 //!
 //! Rules: reads and writes never wait; a side is read only while nothing waits for the other (the engine says so);
-//! what one read brought is written at once, before anything else is looked at.
+//! what one read brought is written at once, before anything else is looked at. The clock is asked after a wait and
+//! after the hook's work: nothing else takes time.
 
 use std::io::{ErrorKind, IoSlice};
 use std::os::fd::AsFd;
@@ -16,7 +17,7 @@ use super::relay::{Below, Relay};
 use super::slow::SendQueue;
 use crate::config::Config;
 use crate::error::Result;
-use crate::io::{wait, Events, Waker, Wire};
+use crate::io::{Came, Events, Watch, Wire};
 use crate::ws::ending::Cause;
 use crate::ws::engine::Engine;
 use crate::ws::frame::{PerSide, Side};
@@ -34,8 +35,9 @@ pub(crate) fn run(
     mut engine: Box<Engine>,
     hook: Option<LocalHook<'_>>,
 ) -> Result<()> {
-    let waker = match control.watch_by_poll() {
-        Ok(waker) => waker,
+    let fds = [&wires.client, &wires.upstream].map(|wire| wire.as_fd());
+    let watch = match control.watch_by_poll().and_then(|waker| Watch::new(waker, fds)) {
+        Ok(watch) => watch,
         Err(error) => {
             engine.end(Cause::System(error.clone()));
             Side::BOTH.iter().for_each(|&side| farewell(&mut engine, side, wires.get(side)));
@@ -46,8 +48,9 @@ pub(crate) fn run(
         relay: Relay::new(engine, Arc::clone(control), config.periods(), 0),
         wires,
         hook,
-        waker,
+        watch,
         started: Instant::now(),
+        now: 0,
         finished: PerSide::default(),
         queues: PerSide::default(),
     };
@@ -69,8 +72,10 @@ struct Caller<'a, 'h> {
     relay: Relay,
     wires: PerSide<&'a Wire>,
     hook: Option<LocalHook<'h>>,
-    waker: Arc<Waker>,
+    watch: Watch<'a>,
     started: Instant,
+    /// The time: as it was after the last wait, or after the hook's last work.
+    now: u64,
     finished: PerSide<bool>,
     queues: PerSide<SendQueue>,
 }
@@ -79,17 +84,19 @@ impl Caller<'_, '_> {
     fn run(&mut self) -> Result<()> {
         // Frames may have come together with the handshakes.
         Side::BOTH.iter().for_each(|&side| self.relay(side));
+        let mut woken = true;
         loop {
-            self.obey();
-            Side::BOTH.iter().for_each(|&side| self.go_on(side));
-            self.keep_time();
+            if woken || self.relay.has_news() {
+                self.obey();
+            }
+            self.go_on();
+            let until = self.keep_time();
             if self.relay.is_cut() || self.is_over() {
                 return Ok(());
             }
-            let [client, upstream, woken] = self.wait()?;
-            if woken.readable {
-                self.waker.drain();
-            }
+            let came = self.wait(until)?;
+            let [client, upstream] = came.events;
+            woken = came.woken;
             for (side, events) in [(Side::Client, client), (Side::Upstream, upstream)] {
                 if events.writable {
                     self.write(side);
@@ -101,28 +108,24 @@ impl Caller<'_, '_> {
         }
     }
 
-    fn wait(&self) -> Result<[Events; 3]> {
-        let watched = |side| {
-            let events = Events {
-                readable: self.relay.wants_input(side),
-                writable: self.wants_room(side),
-                hang_up: false,
-            };
-            (self.wires.get(side).as_fd(), events)
-        };
-        let until =
-            self.relay.deadline().map(|at| Duration::from_millis(at.saturating_sub(self.now())));
-        let until = if self.may_go_on() { Some(Duration::ZERO) } else { until };
-        let waker = (self.waker.as_fd(), Events::READABLE);
-        wait([watched(Side::Client), watched(Side::Upstream), waker], until)
+    fn wait(&mut self, until: Option<u64>) -> Result<Came> {
+        let asked = [Side::Client, Side::Upstream].map(|side| Events {
+            readable: self.relay.wants_input(side),
+            writable: self.wants_room(side),
+            hang_up: false,
+        });
+        let until = until.map(|at| Duration::from_millis(at.saturating_sub(self.now)));
+        let until = if self.may_go_on(asked) { Some(Duration::ZERO) } else { until };
+        let came = self.watch.wait(asked, until);
+        self.look_at_the_clock();
+        came
     }
 
     /// Whether something can be done that no descriptor will tell of: frames were left for which there is room now, as
     /// the other side may have read in between, or a read has left something in memory.
-    fn may_go_on(&self) -> bool {
-        Side::BOTH.iter().any(|&from| {
-            let unread = || self.relay.wants_input(from) && self.wires.get(from).has_input();
-            self.relay.may_go_on(from) || unread()
+    fn may_go_on(&self, asked: [Events; 2]) -> bool {
+        Side::BOTH.iter().zip(asked).any(|(&from, asked)| {
+            self.relay.may_go_on(from) || (asked.readable && self.wires.get(from).has_input())
         })
     }
 
@@ -149,8 +152,7 @@ impl Caller<'_, '_> {
         match self.wires.get(from).try_recv(engine.space(from)) {
             Ok(0) => engine.input_ended(from, "closed the connection"),
             Ok(count) => {
-                let now = self.now();
-                self.relay.filled(from, count, now);
+                self.relay.filled(from, count, self.now);
                 self.relay(from);
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
@@ -158,26 +160,40 @@ impl Caller<'_, '_> {
         }
     }
 
-    /// Goes on with frames that were left because much waited for the other side.
-    fn go_on(&mut self, from: Side) {
-        if self.relay.may_go_on(from) {
-            self.relay(from);
+    /// Writes what has come to wait by something else than frames of the other side, goes on with frames that were left
+    /// because much waited, and ends what is to be ended.
+    fn go_on(&mut self) {
+        for side in Side::BOTH {
+            if self.has_output(side) || self.relay.engine.is_closing() {
+                self.write(side);
+            }
+        }
+        for side in Side::BOTH {
+            if self.relay.may_go_on(side) {
+                self.relay(side);
+            }
         }
     }
 
     /// Every frame that one read brought, then one write; more only where a hook makes more of them than was read.
     fn relay(&mut self, from: Side) {
-        let began = self.now();
+        let began = self.now;
         loop {
+            let mut asked = false;
             while self.relay.poll(from) {
                 let verdict = match (&mut self.hook, self.relay.engine.frame(from)) {
-                    (Some(hook), Some(mut frame)) => hook::ask(hook, &mut frame),
+                    (Some(hook), Some(mut frame)) => {
+                        asked = true;
+                        hook::ask(hook, &mut frame)
+                    }
                     _ => Verdict::Forward,
                 };
                 self.relay.resolve(from, verdict);
             }
-            let now = self.now();
-            self.relay.worked(began, now);
+            if asked {
+                self.look_at_the_clock();
+            }
+            self.relay.worked(began, self.now);
             self.relay.count();
             self.write(from.other());
             if !self.relay.may_go_on(from) {
@@ -229,20 +245,24 @@ impl Caller<'_, '_> {
     /// Writes what waits, then frames of the host's.
     fn push(&mut self, to: Side) {
         self.write(to);
-        let now = self.now();
-        while self.relay.take_waiting_mail(to, now) {
+        while self.relay.take_waiting_mail(to, self.now) {
             self.write(to);
         }
     }
 
-    fn keep_time(&mut self) {
-        let now = self.now();
+    /// Does what is due, and says when something will be.
+    fn keep_time(&mut self) -> Option<u64> {
+        let now = self.now;
         let below = PerSide::from_fn(|side| {
             let wire = *self.wires.get(side);
             let drains = self.has_output(side) && self.queues.get_mut(side).moves(wire);
             Below { holds: wire.has_backlog(), drains }
         });
         self.relay.note_time(now, below);
+        let next = self.relay.deadline();
+        if next.is_none_or(|at| now < at) {
+            return next;
+        }
         for side in Side::BOTH {
             if self.relay.rest(side, now) {
                 self.wires.get(side).rest();
@@ -257,6 +277,7 @@ impl Caller<'_, '_> {
                 self.cut();
             }
         }
+        self.relay.deadline()
     }
 
     /// Ends both connections, and with them the session.
@@ -266,7 +287,7 @@ impl Caller<'_, '_> {
         });
     }
 
-    fn now(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    fn look_at_the_clock(&mut self) {
+        self.now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
     }
 }

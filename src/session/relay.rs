@@ -228,7 +228,9 @@ impl Relay {
                 self.timers.note_activity(now);
             }
         }
-        self.note_closing(now);
+        if self.engine.is_closing() {
+            self.note_closing(now);
+        }
     }
 
     /// Gives back what memory the bytes from `from` no longer need, if it is time; says whether it was.
