@@ -3,7 +3,9 @@
 //! Rules: names compare without case, values are bytes (RFC 9110 section 5). What is meant for one hop only is named
 //! here, once. Debug output shows names, never values.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::ops::Range;
 
 use crate::error::{Error, Result};
 
@@ -27,20 +29,55 @@ const HOP_BY_HOP: [&str; 11] = [
 pub struct Duplicate;
 
 /// An ordered list of header lines.
-#[derive(Clone, Default, PartialEq, Eq)]
+///
+/// Theory: all names are in one piece of memory and all values in another, since a handshake has its lists made, copied
+/// and cut down several times, and two allocations per line were a good part of what it cost. What is removed stays
+/// there, and is reached no more.
+#[derive(Clone, Default)]
 pub struct Headers {
-    lines: Vec<(String, Vec<u8>)>,
+    names: String,
+    values: Vec<u8>,
+    lines: Vec<Line>,
+}
+
+/// Where a line is.
+#[derive(Clone)]
+struct Line {
+    name: Range<usize>,
+    value: Range<usize>,
 }
 
 impl Headers {
+    /// An empty list with room for so many lines, and so many bytes of their names and values.
+    pub(super) fn with_room(lines: usize, names: usize, values: usize) -> Headers {
+        Headers {
+            names: String::with_capacity(names),
+            values: Vec::with_capacity(values),
+            lines: Vec::with_capacity(lines),
+        }
+    }
+
     /// Adds a line at the end. The caller has checked name and value.
     pub fn push(&mut self, name: &str, value: &[u8]) {
-        self.lines.push((name.to_owned(), trim(value).to_vec()));
+        let line = self.take_in(name, value);
+        self.lines.push(line);
+    }
+
+    fn take_in(&mut self, name: &str, value: &[u8]) -> Line {
+        let (names, values) = (self.names.len(), self.values.len());
+        self.names.push_str(name);
+        self.values.extend_from_slice(trim(value));
+        Line { name: names..self.names.len(), value: values..self.values.len() }
     }
 
     /// Every line, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.lines.iter().map(|(name, value)| (name.as_str(), value.as_slice()))
+        self.lines.iter().map(|line| self.read(line))
+    }
+
+    fn read(&self, line: &Line) -> (&str, &[u8]) {
+        let name = self.names.get(line.name.clone()).unwrap_or_default();
+        (name, self.values.get(line.value.clone()).unwrap_or_default())
     }
 
     /// The values of every line of that name, in order.
@@ -88,25 +125,30 @@ impl Headers {
 
     /// Removes every line of that name.
     pub fn remove(&mut self, name: &str) {
-        self.lines.retain(|(have, _)| !have.eq_ignore_ascii_case(name));
+        self.retain(|have, _| !have.eq_ignore_ascii_case(name));
     }
 
     /// Makes this the only line of that name, in the place of the first one, or at the end.
     pub fn set(&mut self, name: &str, value: &[u8]) {
-        let first = self.lines.iter().position(|(have, _)| have.eq_ignore_ascii_case(name));
+        let first = self.iter().position(|(have, _)| have.eq_ignore_ascii_case(name));
         self.remove(name);
-        let line = (name.to_owned(), trim(value).to_vec());
+        let line = self.take_in(name, value);
         self.lines.insert(first.unwrap_or(self.lines.len()).min(self.lines.len()), line);
     }
 
     /// Keeps the lines that `keep` says yes to.
     pub fn retain(&mut self, mut keep: impl FnMut(&str, &[u8]) -> bool) {
-        self.lines.retain(|(name, value)| keep(name, value));
+        let mut lines = std::mem::take(&mut self.lines);
+        lines.retain(|line| {
+            let (name, value) = self.read(line);
+            keep(name, value)
+        });
+        self.lines = lines;
     }
 
     /// Adds every line of `others` at the end.
     pub fn append(&mut self, others: &Headers) {
-        self.lines.extend_from_slice(&others.lines);
+        others.iter().for_each(|(name, value)| self.push(name, value));
     }
 
     /// Leaves of a handshake what is meant for the other end: nothing of one hop, of WebSocket's own negotiation, or
@@ -124,23 +166,39 @@ impl Headers {
     /// Removes what is meant for one hop only, and what `Connection` names.
     pub fn strip_hop_by_hop(&mut self) {
         // Sorted, so that a Connection of thousands of names costs no more than its length.
-        let mut named: Vec<Vec<u8>> =
-            self.tokens("connection").map(<[u8]>::to_ascii_lowercase).collect();
-        named.sort_unstable();
-        self.retain(|name, _| {
-            let lower = name.to_ascii_lowercase().into_bytes();
-            !is_hop_by_hop(name) && named.binary_search(&lower).is_err()
-        });
+        let mut named: Vec<&[u8]> = self.tokens("connection").collect();
+        named.sort_unstable_by(|one, other| compare(one, other));
+        let is_kept = |line: &&Line| {
+            let (name, _) = self.read(line);
+            let is_named = || named.binary_search_by(|one| compare(one, name.as_bytes())).is_ok();
+            !is_hop_by_hop(name) && !is_named()
+        };
+        self.lines = self.lines.iter().filter(is_kept).cloned().collect();
     }
 
     /// Writes every line, each with its CR LF.
     pub fn write_to(&self, out: &mut Vec<u8>) {
-        for (name, value) in self.iter() {
-            for part in [name.as_bytes(), b": ", value, b"\r\n"] {
-                out.extend_from_slice(part);
-            }
-        }
+        self.iter().for_each(|line| write_line(line, out));
     }
+}
+
+impl PartialEq for Headers {
+    fn eq(&self, other: &Headers) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Headers {}
+
+pub(super) fn write_line((name, value): (&str, &[u8]), out: &mut Vec<u8>) {
+    for part in [name.as_bytes(), b": ", value, b"\r\n"] {
+        out.extend_from_slice(part);
+    }
+}
+
+/// The order of names, whose case does not count.
+fn compare(one: &[u8], other: &[u8]) -> Ordering {
+    one.iter().map(u8::to_ascii_lowercase).cmp(other.iter().map(u8::to_ascii_lowercase))
 }
 
 impl fmt::Debug for Headers {
