@@ -254,12 +254,11 @@ fn attempt(address: &SocketAddr) -> Result<OwnedFd, Errno> {
 
 /// Whether it has connected; false while it is at it.
 fn outcome(socket: &OwnedFd) -> Result<bool, Errno> {
-    sockopt::socket_error(socket)??;
     match rustix::net::getpeername(socket) {
         // Dialling a free local port, TCP may pick that very port as its own and meet itself.
         Ok(Some(peer)) if rustix::net::getsockname(socket)? == peer => Err(Errno::CONNREFUSED),
         Ok(_) => Ok(true),
-        Err(Errno::NOTCONN) => Ok(false),
+        Err(Errno::NOTCONN) => sockopt::socket_error(socket)?.map(|()| false),
         Err(errno) => Err(errno),
     }
 }

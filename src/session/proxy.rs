@@ -3,6 +3,7 @@
 //! Rules: a session goes one way, from new over connected to ended. A call out of order changes nothing and says
 //! so. Whatever fails leaves no connection open: a client that waits for an answer gets one first.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -99,7 +100,7 @@ impl Proxy {
             _ => Ok(()),
         })?;
         let done = self.connect_both(&mut opening, client, &url, &mut hook);
-        report("connect", &url.place(), &done);
+        report("connect", || url.place(), &done);
         self.leave(opening, done, |error| error.kind() == ErrorKind::Argument)
     }
 
@@ -112,7 +113,7 @@ impl Proxy {
             None => Ok(()),
         })?;
         let done = self.open_upstream(&mut opening, &url).map_err(|failure| self.explain(failure));
-        report("connect_upstream", &url.place(), &done);
+        report("connect_upstream", || url.place(), &done);
         self.leave(opening, done, |error| error.kind() != ErrorKind::Stopped)
     }
 
@@ -134,7 +135,7 @@ impl Proxy {
             None => Ok(()),
         })?;
         let done = self.connect_client_alone(&mut opening, client, &mut hook);
-        report("connect_client", "the client", &done);
+        report("connect_client", || "the client", &done);
         self.leave(opening, done, |error| error.kind() == ErrorKind::Argument)
     }
 
@@ -267,7 +268,7 @@ impl Proxy {
             let _ = wire.shutdown_both(); // the host's own copies end too
             wire.discard_input(); // under TLS a close_notify follows the close frame
         }
-        report("execute", "the session", &done);
+        report("execute", || "the session", &done);
         done
     }
 
@@ -320,14 +321,16 @@ impl Drop for Proxy {
 }
 
 /// One log line per verb. Of a URL only host and port: targets carry tokens.
-fn report(verb: &str, whom: &str, done: &Result<()>) {
+fn report<W: Display>(verb: &str, whom: impl Fn() -> W, done: &Result<()>) {
     match done {
-        Ok(()) => log::debug!("{verb}: {whom}: done"),
-        Err(error) if error.kind() == ErrorKind::Internal => log::error!("{verb}: {whom}: {error}"),
-        Err(error) if matches!(error.fault(), Fault::Client | Fault::Upstream) => {
-            log::info!("{verb}: {whom}: {error}");
+        Ok(()) => log::debug!("{verb}: {}: done", whom()),
+        Err(error) if error.kind() == ErrorKind::Internal => {
+            log::error!("{verb}: {}: {error}", whom());
         }
-        Err(error) => log::warn!("{verb}: {whom}: {error}"),
+        Err(error) if matches!(error.fault(), Fault::Client | Fault::Upstream) => {
+            log::info!("{verb}: {}: {error}", whom());
+        }
+        Err(error) => log::warn!("{verb}: {}: {error}", whom()),
     }
 }
 
