@@ -34,6 +34,7 @@ pub(crate) fn run(
     mut engine: Box<Engine>,
     hook: Option<LocalHook<'_>>,
 ) -> Result<()> {
+    engine.settle();
     let waker = match control.watch_by_poll() {
         Ok(waker) => waker,
         Err(error) => {

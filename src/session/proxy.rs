@@ -12,6 +12,7 @@ use super::caller;
 use super::client::Client;
 use super::control::{Control, Watcher};
 use super::legs::Legs;
+use super::opening::HandshakeHook;
 use super::pull::Pull;
 use super::randomness::seeds;
 use super::threaded;
@@ -91,7 +92,16 @@ impl Proxy {
         url: &str,
         mut hook: impl FnMut(&mut Handshake<'_>) -> Admission,
     ) -> Result<()> {
-        let url = Url::parse(url)?;
+        self.connect_to(client, &Url::parse(url)?, &mut hook)
+    }
+
+    /// The same with a URL that was parsed before.
+    pub(crate) fn connect_to(
+        &self,
+        client: Client,
+        url: &Url,
+        hook: HandshakeHook<'_>,
+    ) -> Result<()> {
         let mut opening = self.enter("connect", |opening| match opening {
             Legs { client: Some(_), .. } => Err(Error::state("the client is connected already")),
             Legs { upstream: Some(_), .. } => {
@@ -99,7 +109,7 @@ impl Proxy {
             }
             _ => Ok(()),
         })?;
-        let done = self.connect_both(&mut opening, client, &url, &mut hook);
+        let done = self.connect_both(&mut opening, client, url, hook);
         report("connect", || url.place(), &done);
         self.leave(opening, done, |error| error.kind() == ErrorKind::Argument)
     }
@@ -256,12 +266,11 @@ impl Proxy {
             self.control.set_open(false);
             *self.stage.lock() = Stage::Ended;
         });
-        let Legs { mut engine, client, upstream, request, .. } = *opening;
+        let Legs { engine, client, upstream, request, .. } = *opening;
         let (Some(client), Some(upstream)) = (client, upstream) else {
             return Err(Error::state("the session is not connected"));
         };
         drop(request); // cookies and all
-        engine.settle();
         own_thread::trim_stack(); // what the handshakes took of it
         let done = drive(PerSide { client: &client, upstream: &upstream }, engine);
         for wire in [&client, &upstream] {
