@@ -24,6 +24,9 @@ const HOP_BY_HOP: [&str; 11] = [
     "upgrade",
 ];
 
+/// Room for what a handshake needs: lines, their names and their values.
+const OURS: (usize, usize, usize) = (6, 96, 128);
+
 /// A header that may come once came more than once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Duplicate;
@@ -55,6 +58,12 @@ impl Headers {
             values: Vec::with_capacity(values),
             lines: Vec::with_capacity(lines),
         }
+    }
+
+    /// An empty list with room for as much as this one, and some lines of ours.
+    pub(super) fn with_room_like(like: &Headers) -> Headers {
+        let (lines, names, values) = (like.lines.len(), like.names.len(), like.values.len());
+        Headers::with_room(lines + OURS.0, names + OURS.1, values + OURS.2)
     }
 
     /// Adds a line at the end. The caller has checked name and value.
@@ -151,11 +160,17 @@ impl Headers {
         others.iter().for_each(|(name, value)| self.push(name, value));
     }
 
-    /// Leaves of a handshake what is meant for the other end: nothing of one hop, of WebSocket's own negotiation, or
-    /// about a body, which no upgrade has.
-    pub(super) fn strip_handshake(&mut self) {
-        self.strip_hop_by_hop();
-        self.retain(|name, _| !is_handshakes(name) && !describes_body(name));
+    /// Adds what `others`, the headers of a handshake, have for the other end: nothing of one hop, of WebSocket's own
+    /// negotiation, or about a body, which no upgrade has; and nothing that is `ours` to say.
+    pub(super) fn append_end_to_end(&mut self, others: &Headers, ours: &[&str]) {
+        let hops = others.hops();
+        let is_ours = |name: &str| ours.iter().any(|our| name.eq_ignore_ascii_case(our));
+        let is_kept = |name| !(is_handshakes(name) || describes_body(name) || is_ours(name));
+        for (name, value) in others.iter().filter(|(name, _)| is_kept(name)) {
+            if !is_among(name, &hops) {
+                self.push(name, value);
+            }
+        }
     }
 
     /// Removes what could be read as more than one line: names that are no tokens, values with control characters.
@@ -165,19 +180,21 @@ impl Headers {
 
     /// Removes what is meant for one hop only, and what `Connection` names.
     pub fn strip_hop_by_hop(&mut self) {
-        // Sorted, so that a Connection of thousands of names costs no more than its length.
+        let hops = self.hops();
+        let is_kept = |line: &&Line| !is_among(self.read(line).0, &hops);
+        self.lines = self.lines.iter().filter(is_kept).cloned().collect();
+    }
+
+    /// What `Connection` names. Sorted, so that one of thousands of names costs no more than its length.
+    fn hops(&self) -> Vec<&[u8]> {
         let mut named: Vec<&[u8]> = self.tokens("connection").collect();
         named.sort_unstable_by(|one, other| compare(one, other));
-        let is_kept = |line: &&Line| {
-            let (name, _) = self.read(line);
-            let is_named = || named.binary_search_by(|one| compare(one, name.as_bytes())).is_ok();
-            !is_hop_by_hop(name) && !is_named()
-        };
-        self.lines = self.lines.iter().filter(is_kept).cloned().collect();
+        named
     }
 
     /// Writes every line, each with its CR LF.
     pub fn write_to(&self, out: &mut Vec<u8>) {
+        out.reserve(self.names.len() + self.values.len() + 4 * self.lines.len());
         self.iter().for_each(|line| write_line(line, out));
     }
 }
@@ -194,6 +211,11 @@ pub(super) fn write_line((name, value): (&str, &[u8]), out: &mut Vec<u8>) {
     for part in [name.as_bytes(), b": ", value, b"\r\n"] {
         out.extend_from_slice(part);
     }
+}
+
+/// Whether a header is meant for one hop: always, or by `hops`.
+fn is_among(name: &str, hops: &[&[u8]]) -> bool {
+    is_hop_by_hop(name) || hops.binary_search_by(|hop| compare(hop, name.as_bytes())).is_ok()
 }
 
 /// The order of names, whose case does not count.
@@ -353,7 +375,7 @@ mod tests {
 
     #[test]
     fn of_a_handshake_only_what_is_for_the_other_end_is_left() {
-        let mut headers = headers(&[
+        let headers = headers(&[
             ("Connection", "Upgrade, X-Hop"),
             ("Upgrade", "websocket"),
             ("SEC-WebSocket-Key", "1"),
@@ -364,12 +386,13 @@ mod tests {
             ("Sec-Fetch-Mode", "websocket"),
             ("Set-Cookie", "a"),
             ("set-cookie", "b"),
-            ("sec", "c"),
+            ("SEC", "c"),
         ]);
-        headers.strip_handshake();
+        let mut kept = Headers::default();
+        kept.append_end_to_end(&headers, &["sec"]);
         assert_eq!(
-            written(&headers),
-            "Sec-Fetch-Mode: websocket\r\nSet-Cookie: a\r\nset-cookie: b\r\nsec: c\r\n"
+            written(&kept),
+            "Sec-Fetch-Mode: websocket\r\nSet-Cookie: a\r\nset-cookie: b\r\n"
         );
     }
 
