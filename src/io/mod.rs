@@ -10,6 +10,7 @@
 //! | `own_thread` | the threads that the library starts |
 //! | `socket` | one connected stream socket, read and written by two threads |
 //! | `poll` | waiting for several descriptors at once, and a waker for such a wait |
+//! | `wakers` | wakers that are lent, one for each wait |
 //! | `resolve` | a host name into addresses, without blocking |
 //! | `dial` | a connection to the first of several addresses that takes it, without blocking |
 //! | `listen`, `socket_file` | a socket that listens, and the file of one on a Unix path |
@@ -40,6 +41,7 @@ mod tls_handshake;
 mod tls_settings;
 mod tls_step;
 mod tls_words;
+mod wakers;
 mod wire;
 
 #[cfg(test)]
@@ -54,4 +56,5 @@ pub(crate) use tls_handshake::{Handshake, Shaken};
 pub use tls_settings::TlsVersion;
 pub(crate) use tls_settings::{ClientTls, UpstreamTls};
 pub(crate) use tls_words::tls_failure;
+pub(crate) use wakers::Wakers;
 pub(crate) use wire::Wire;

@@ -20,7 +20,7 @@ use super::threads::SharedHook;
 use super::urgency::Urgency;
 use crate::config::{Config, Policy};
 use crate::error::{Error, ErrorKind, Fault, Result};
-use crate::io::{own_thread, Wire};
+use crate::io::{own_thread, Wakers, Wire};
 use crate::ws::close::Close;
 use crate::ws::engine::Engine;
 use crate::ws::frame::{Kind, PerSide, Side};
@@ -67,9 +67,14 @@ enum Stage {
 impl Proxy {
     /// A session with these settings.
     pub fn new(config: Arc<Config>) -> Result<Proxy> {
+        Proxy::with_wakers(config, None)
+    }
+
+    /// The same; what it waits with is lent by `wakers`.
+    pub(crate) fn with_wakers(config: Arc<Config>, wakers: Option<Arc<Wakers>>) -> Result<Proxy> {
         let engine = Box::new(Engine::opening(config.rules, &seeds()?));
         Ok(Proxy {
-            control: Arc::new(Control::new(config.send_queue)),
+            control: Arc::new(Control::new(config.send_queue, wakers)),
             config,
             stage: Mutex::new(Stage::Opening(Box::new(Legs::new(engine)))),
             outcome: Arc::default(),
