@@ -192,9 +192,13 @@ impl Headers {
         named
     }
 
+    /// How many bytes are written, at most.
+    pub(super) fn written_len(&self) -> usize {
+        self.names.len() + self.values.len() + 4 * self.lines.len()
+    }
+
     /// Writes every line, each with its CR LF.
     pub fn write_to(&self, out: &mut Vec<u8>) {
-        out.reserve(self.names.len() + self.values.len() + 4 * self.lines.len());
         self.iter().for_each(|line| write_line(line, out));
     }
 }

@@ -70,7 +70,9 @@ pub(super) fn write(
         headers.push("Sec-WebSocket-Protocol", offers.join(", ").as_bytes());
     }
     let target = url.target_for(client.map(ClientRequest::target));
-    let mut out = format!("GET {target} HTTP/1.1\r\n").into_bytes();
+    let line = ["GET ", target, " HTTP/1.1\r\n"];
+    let mut out = Vec::with_capacity(target.len() + headers.written_len() + 32);
+    line.iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
     headers.write_to(&mut out);
     out.extend_from_slice(b"\r\n");
     out
