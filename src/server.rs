@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::io::Listener;
+use crate::io::{Listener, WakerPool};
 use crate::session::{Client, Proxy};
 use crate::ws::close::Close;
 use accept::Acceptor;
@@ -52,6 +52,8 @@ pub struct Server {
     most: AtomicUsize,
     listeners: Mutex<Vec<Listener>>,
     order: DrainOrder,
+    /// For the handshakes.
+    wakers: Arc<WakerPool>,
     crowd: Crowd,
     running: AtomicBool,
 }
@@ -85,6 +87,7 @@ impl Server {
             most: AtomicUsize::new(usize::MAX),
             listeners: Mutex::default(),
             order: DrainOrder::new()?,
+            wakers: Arc::default(),
             crowd: Crowd::default(),
             running: AtomicBool::new(false),
         })
@@ -184,5 +187,6 @@ impl Drop for Drained<'_> {
     fn drop(&mut self) {
         self.0.order.forget();
         self.0.crowd.calm();
+        self.0.wakers.close();
     }
 }

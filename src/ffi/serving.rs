@@ -12,6 +12,7 @@ use super::guard;
 use super::handshake::{wsproxy_on_handshake, HandshakeHook};
 use super::session::wsproxy;
 use crate::error::{Error, ErrorKind, Fault, Result};
+use crate::ws::url::Url;
 use crate::{Admission, Client, Proxy};
 
 /// Called for each client of a server that gets a session, before its request is read, on the client's own thread:
@@ -44,7 +45,7 @@ pub(super) struct Manner {
 /// A server's run, as each of its clients sees it.
 pub(super) struct Serving {
     manner: Manner,
-    upstream: String,
+    upstream: Url,
     on_frame: wsproxy_on_frame,
     userdata: *mut c_void,
 }
@@ -59,8 +60,9 @@ impl Serving {
         on_frame: wsproxy_on_frame,
         userdata: *mut c_void,
     ) -> Result<Self> {
-        let upstream = manner.upstream.clone();
+        let upstream = manner.upstream.as_deref();
         let upstream = upstream.ok_or_else(|| Error::state("the server has no upstream"))?;
+        let upstream = Url::parse(upstream)?;
         Ok(Serving { manner, upstream, on_frame, userdata })
     }
 

@@ -21,6 +21,7 @@ use super::refusal::RefusalLines;
 use super::turn::Turn;
 use super::words::Words;
 use crate::error::{Error, Result};
+use crate::ws::url::Url;
 use crate::{Admission, Client, Config, Handshake, Proxy, Stats};
 
 /// "Going away", for a session or a server that is freed while it runs.
@@ -135,8 +136,8 @@ impl wsproxy {
     }
 
     /// Both handshakes; `p` is this session, as the host knows it.
-    pub(super) fn connect(&self, p: *mut wsproxy, client: Client, url: &str) -> Result<()> {
-        self.proxy.connect_with(client, url, self.admit(p))?;
+    pub(super) fn connect(&self, p: *mut wsproxy, client: Client, url: &Url) -> Result<()> {
+        self.proxy.connect_to(client, url, &mut self.admit(p))?;
         self.connected();
         Ok(())
     }
@@ -274,7 +275,7 @@ pub unsafe extern "C" fn wsproxy_connect(
     unsafe {
         guard::handle(p, |session| {
             let url = c_text("URL", url)?;
-            session.connect(p, session.client(client_fd)?, url)
+            session.connect(p, session.client(client_fd)?, &Url::parse(url)?)
         })
     }
 }

@@ -65,7 +65,7 @@ impl Dial {
             true => format!("[{host}]:{port}"),
             false => format!("{host}:{port}"),
         };
-        let mut dial = Dial::to(target, families_in_turns(&addresses));
+        let mut dial = Dial::to(target, families_in_turns(addresses));
         dial.begin_next()?;
         Ok(dial)
     }
@@ -201,10 +201,13 @@ fn reasons(failures: &[(Option<SocketAddr>, Errno)]) -> String {
 
 /// RFC 8305 section 4 with a "First Address Family Count" of 1: the resolver's first address leads,
 /// the families take turns, and within each the resolver's order stays.
-fn families_in_turns(addresses: &[SocketAddr]) -> VecDeque<SocketAddr> {
+fn families_in_turns(addresses: Vec<SocketAddr>) -> VecDeque<SocketAddr> {
     let leads = |address: &&SocketAddr| {
         addresses.first().is_some_and(|first| first.is_ipv6() == address.is_ipv6())
     };
+    if addresses.iter().all(|address| leads(&address)) {
+        return addresses.into();
+    }
     let (leading, other): (Vec<&SocketAddr>, Vec<_>) = addresses.iter().partition(leads);
     let turns = (0..leading.len().max(other.len())).flat_map(|n| [leading.get(n), other.get(n)]);
     turns.flatten().map(|address| **address).collect()
@@ -254,12 +257,11 @@ fn attempt(address: &SocketAddr) -> Result<OwnedFd, Errno> {
 
 /// Whether it has connected; false while it is at it.
 fn outcome(socket: &OwnedFd) -> Result<bool, Errno> {
-    sockopt::socket_error(socket)??;
     match rustix::net::getpeername(socket) {
         // Dialling a free local port, TCP may pick that very port as its own and meet itself.
         Ok(Some(peer)) if rustix::net::getsockname(socket)? == peer => Err(Errno::CONNREFUSED),
         Ok(_) => Ok(true),
-        Err(Errno::NOTCONN) => Ok(false),
+        Err(Errno::NOTCONN) => sockopt::socket_error(socket)?.map(|()| false),
         Err(errno) => Err(errno),
     }
 }
@@ -520,7 +522,7 @@ mod tests {
                     port => SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, port)),
                 })
                 .collect();
-            let mixed = families_in_turns(&addresses);
+            let mixed = families_in_turns(addresses);
             mixed.iter().map(|a| a.port().to_string()).collect::<Vec<_>>().join(" ")
         };
         assert_eq!(order("10 11 12 1 2"), "10 1 11 2 12");
@@ -528,7 +530,7 @@ mod tests {
         assert_eq!(order("1 10 11 12"), "1 10 11 12");
         assert_eq!(order("3 1 2"), "3 1 2");
         assert_eq!(order("12"), "12");
-        assert!(families_in_turns(&[]).is_empty());
+        assert!(families_in_turns(Vec::new()).is_empty());
     }
 
     #[test]

@@ -15,7 +15,7 @@ use rustix::net::{sockopt, AddressFamily, SocketAddrAny, SocketAddrUnix, SocketF
 
 use super::dial::{is_exhaustion, tcp_socket, unix_address, words};
 use super::resolve::look_up_now;
-use super::socket::Socket;
+use super::socket::{keep_alive, Socket};
 use super::socket_file::SocketFile;
 use super::sys;
 use crate::error::{Error, Result};
@@ -190,6 +190,7 @@ fn listening(address: &SocketAddr) -> Result<OwnedFd, Errno> {
     sockopt::set_socket_reuseaddr(&fd, true)?;
     rustix::net::bind(&fd, address)?;
     rustix::net::listen(&fd, BACKLOG)?;
+    let _ = keep_alive(&fd); // handed down to what is accepted: once instead of for each
     Ok(fd)
 }
 
@@ -259,6 +260,20 @@ mod tests {
         let mut buf = [0; 64];
         let count = socket.recv(&mut buf).unwrap();
         buf[..count].to_vec()
+    }
+
+    #[test]
+    fn a_connection_is_kept_alive_whoever_has_made_the_listener() {
+        let foreign = TcpListener::bind("127.0.0.1:0").unwrap();
+        let foreign = Listener::adopt(foreign.into()).unwrap();
+        for listener in [Listener::bind("127.0.0.1:0").unwrap(), foreign] {
+            let _client = TcpStream::connect(listener.address()).unwrap();
+            let socket = accepted(&listener);
+            socket.inherit_keepalive().unwrap();
+            assert!(sockopt::socket_keepalive(&socket).unwrap());
+            let numbers = (sockopt::tcp_keepidle(&socket), sockopt::tcp_keepcnt(&socket));
+            assert_eq!(numbers, (Ok(Duration::from_secs(60)), Ok(4)));
+        }
     }
 
     fn folder() -> (tempfile::TempDir, String) {

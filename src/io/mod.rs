@@ -10,7 +10,7 @@
 //! | `own_thread` | the threads that the library starts |
 //! | `socket` | one connected stream socket, read and written by two threads |
 //! | `poll` | waiting for several descriptors at once |
-//! | `waker` | ending such a wait from outside |
+//! | `waker`, `waker_pool` | ending such a wait from outside; wakers that are lent, one for each wait |
 //! | `watch` | waiting for the same two descriptors again and again |
 //! | `resolve` | a host name into addresses, without blocking |
 //! | `dial` | a connection to the first of several addresses that takes it, without blocking |
@@ -43,6 +43,7 @@ mod tls_settings;
 mod tls_step;
 mod tls_words;
 mod waker;
+mod waker_pool;
 mod watch;
 mod wire;
 
@@ -59,5 +60,6 @@ pub use tls_settings::TlsVersion;
 pub(crate) use tls_settings::{ClientTls, UpstreamTls};
 pub(crate) use tls_words::tls_failure;
 pub(crate) use waker::Waker;
+pub(crate) use waker_pool::WakerPool;
 pub(crate) use watch::{Came, Watch};
 pub(crate) use wire::Wire;

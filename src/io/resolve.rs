@@ -21,10 +21,12 @@ type Answer = Result<Vec<SocketAddr>>;
 /// the machine. Only what is touched becomes memory.
 const STACK: usize = 256 << 10;
 
-/// A lookup under way.
+/// A lookup.
 #[derive(Debug)]
-pub(crate) struct Resolve {
-    answer: Receiver<Answer>,
+pub(crate) enum Resolve {
+    /// There was nothing to look up.
+    Known(SocketAddr),
+    UnderWay(Receiver<Answer>),
 }
 
 impl Resolve {
@@ -33,7 +35,7 @@ impl Resolve {
     /// for the answer before the first wait.
     pub(crate) fn start(host: &str, port: u16, waker: &Arc<Waker>) -> Result<Resolve> {
         match literal(host) {
-            Some(ip) => Ok(Resolve::known(vec![SocketAddr::new(ip, port)])),
+            Some(ip) => Ok(Resolve::Known(SocketAddr::new(ip, port))),
             None => {
                 let host = host.to_owned();
                 Resolve::on_a_thread(move || look_up(&host, port), Arc::clone(waker))
@@ -43,7 +45,11 @@ impl Resolve {
 
     /// The answer, once: in the system's order of preference, never empty. None while there is none.
     pub(crate) fn answer(&self) -> Option<Answer> {
-        match self.answer.try_recv() {
+        let answer = match self {
+            Resolve::Known(address) => return Some(Ok(vec![*address])),
+            Resolve::UnderWay(answer) => answer,
+        };
+        match answer.try_recv() {
             Ok(answer) => Some(answer),
             Err(TryRecvError::Empty) => None,
             Err(TryRecvError::Disconnected) => {
@@ -51,12 +57,6 @@ impl Resolve {
                 Some(Err(Error::new(ErrorKind::Internal, Fault::System, words)))
             }
         }
-    }
-
-    fn known(addresses: Vec<SocketAddr>) -> Resolve {
-        let (tell, answer) = crossbeam_channel::bounded(1);
-        let _ = tell.send(Ok(addresses)); // There is room, and the receiver is right here.
-        Resolve { answer }
     }
 
     fn on_a_thread(
@@ -70,7 +70,7 @@ impl Resolve {
         };
         own_thread::start("wsproxy-resolve", STACK, work)
             .map_err(|cause| Error::system("cannot start a thread for the name lookup", cause))?;
-        Ok(Resolve { answer })
+        Ok(Resolve::UnderWay(answer))
     }
 }
 

@@ -197,17 +197,17 @@ impl Socket {
     /// where no timeout is set; and NAT, which forgets silent connections, has something to see. Unix
     /// sockets need none of it.
     pub(crate) fn set_keepalive(&self) -> io::Result<()> {
-        if self.peer.is_none() {
-            return Ok(());
+        match self.peer {
+            Some(_) => Ok(keep_alive(&self.fd)?),
+            None => Ok(()),
         }
-        sockopt::set_socket_keepalive(&self.fd, true)?;
-        let tuned = sockopt::set_tcp_keepidle(&self.fd, KEEPALIVE_IDLE)
-            .and_then(|()| sockopt::set_tcp_keepintvl(&self.fd, KEEPALIVE_INTERVAL))
-            .and_then(|()| sockopt::set_tcp_keepcnt(&self.fd, KEEPALIVE_COUNT));
-        match tuned {
-            // Sandboxes that emulate Linux do not all have these: their own numbers will do.
-            Ok(()) | Err(Errno::NOPROTOOPT) => Ok(()),
-            Err(errno) => Err(errno.into()),
+    }
+
+    /// The same of a connection that a listener of ours may have handed that down to: Linux does, emulations do not all.
+    pub(crate) fn inherit_keepalive(&self) -> io::Result<()> {
+        match sockopt::socket_keepalive(&self.fd) {
+            Ok(true) => Ok(()),
+            _ => self.set_keepalive(),
         }
     }
 
@@ -221,6 +221,19 @@ impl Socket {
 impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+}
+
+/// Has the system ask a peer that is silent whether it is there.
+pub(super) fn keep_alive(fd: &OwnedFd) -> Result<(), Errno> {
+    sockopt::set_socket_keepalive(fd, true)?;
+    let tuned = sockopt::set_tcp_keepidle(fd, KEEPALIVE_IDLE)
+        .and_then(|()| sockopt::set_tcp_keepintvl(fd, KEEPALIVE_INTERVAL))
+        .and_then(|()| sockopt::set_tcp_keepcnt(fd, KEEPALIVE_COUNT));
+    match tuned {
+        // Sandboxes that emulate Linux do not all have these: their own numbers will do.
+        Err(Errno::NOPROTOOPT) => Ok(()),
+        done => done,
     }
 }
 

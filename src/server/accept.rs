@@ -123,7 +123,7 @@ impl<'scope, 'env: 'scope> Acceptor<'scope, 'env> {
         let counters = &server.crowd.counters;
         counters.accepted.increment();
         let most = u64::try_from(server.most.load(Ordering::Relaxed)).unwrap_or(u64::MAX);
-        let _ = socket.set_keepalive(); // no worse without
+        let _ = socket.inherit_keepalive(); // no worse without
         let client = Client::accepted(socket);
         if counters.active.get() < most {
             return self.start(Seat::take(server, false), client);
@@ -263,9 +263,9 @@ impl<'s> Seat<'s> {
 
     /// The life of one connection.
     fn occupy(self, number: u64, client: Client, serve: Serve<'_>) {
-        let Server { config, refusing, crowd, .. } = self.server;
+        let Server { config, refusing, crowd, wakers, .. } = self.server;
         let config: &Arc<Config> = if self.refusing { refusing } else { config };
-        let proxy = match Proxy::new(Arc::clone(config)) {
+        let proxy = match Proxy::with_wakers(Arc::clone(config), Some(Arc::clone(wakers))) {
             Ok(proxy) => Arc::new(proxy),
             Err(error) => {
                 log::error!("{error}");
@@ -292,8 +292,13 @@ impl<'s> Seat<'s> {
 }
 
 impl Drop for Seat<'_> {
+    /// Behind the last one nothing is left open.
     fn drop(&mut self) {
         self.counter().decrement();
+        let counters = &self.server.crowd.counters;
+        if counters.active.get() + counters.refusing.get() == 0 {
+            self.server.wakers.close();
+        }
     }
 }
 

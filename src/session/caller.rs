@@ -35,6 +35,7 @@ pub(crate) fn run(
     mut engine: Box<Engine>,
     hook: Option<LocalHook<'_>>,
 ) -> Result<()> {
+    engine.settle();
     let fds = [&wires.client, &wires.upstream].map(|wire| wire.as_fd());
     let watch = match control.watch_by_poll().and_then(|waker| Watch::new(waker, fds)) {
         Ok(watch) => watch,

@@ -222,8 +222,15 @@ impl<'a> Connector<'a> {
             Some(wire) => (wire.as_fd(), Events::HANG_UP),
             None => self.patience.nothing(),
         };
-        match self.patience.wait_until(&[upstream, &[client]].concat(), until) {
-            Ok(came) if came.last().is_some_and(|client| client.hang_up) => {
+        let waited = match upstream {
+            [only] => self.patience.wait_for_both(*only, client, until).map(|[_, client]| client),
+            several => {
+                let came = self.patience.wait_until(&[several, &[client]].concat(), until);
+                came.map(|came| came.last().copied().unwrap_or_default())
+            }
+        };
+        match waited {
+            Ok(client) if client.hang_up => {
                 Err(Failure::Lost(client_left("while the upstream was asked")))
             }
             Ok(_) => Ok(()),

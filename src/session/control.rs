@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use super::keeper::Line;
 use super::urgency::{EndRequest, Urgency};
 use crate::error::{Error, ErrorKind, Fault, Result};
-use crate::io::Waker;
+use crate::io::{Waker, WakerPool};
 use crate::ws::close::Close;
 use crate::ws::decode::MAX_CONTROL_PAYLOAD;
 use crate::ws::frame::{Kind, PerSide, Side};
@@ -53,17 +53,20 @@ pub(crate) struct Control {
     watcher: Mutex<Watcher>,
     /// For one wait after the other.
     waker: Mutex<Option<Arc<Waker>>>,
+    /// Where it is from; without any it is this session's own.
+    wakers: Option<Arc<WakerPool>>,
     open: AtomicBool,
     mail: PerSide<Mailbox>,
     stats: Mutex<Stats>,
 }
 
 impl Control {
-    pub(crate) fn new(send_queue: usize) -> Self {
+    pub(crate) fn new(send_queue: usize, wakers: Option<Arc<WakerPool>>) -> Self {
         Control {
             end: EndRequest::none(),
             watcher: Mutex::new(Watcher::Nobody),
             waker: Mutex::default(),
+            wakers,
             open: AtomicBool::new(false),
             mail: PerSide::from_fn(|_| Mailbox::new(send_queue)),
             stats: Mutex::new(Stats::default()),
@@ -97,16 +100,26 @@ impl Control {
         let mut kept = self.waker.lock();
         let waker = match &*kept {
             Some(waker) => Arc::clone(waker),
-            None => Arc::clone(kept.insert(Arc::new(Waker::new()?))),
+            None => Arc::clone(kept.insert(self.new_waker()?)),
         };
         self.watch(Watcher::Poll(Arc::clone(&waker)));
         Ok(waker)
     }
 
+    fn new_waker(&self) -> Result<Arc<Waker>> {
+        match &self.wakers {
+            Some(wakers) => wakers.lend(),
+            None => Waker::new().map(Arc::new),
+        }
+    }
+
     /// Has the session watched by threads: the descriptor of a poll loop's waker is given back.
     pub(crate) fn watch_by_thread(&self, watcher: Watcher) {
         self.watch(watcher);
-        self.waker.lock().take();
+        let waker = self.waker.lock().take();
+        if let (Some(wakers), Some(waker)) = (&self.wakers, waker) {
+            wakers.give_back(waker);
+        }
     }
 
     /// Whether frames of the host's are taken: from the handshakes to the end.
@@ -284,7 +297,7 @@ mod tests {
     use super::*;
 
     fn control() -> Control {
-        let control = Control::new(4 * OVERHEAD);
+        let control = Control::new(4 * OVERHEAD, None);
         control.set_open(true);
         control
     }
@@ -301,7 +314,7 @@ mod tests {
 
     #[test]
     fn empty_frames_fill_the_queue_too() {
-        let control = Control::new(1000);
+        let control = Control::new(1000, None);
         control.set_open(true);
         let taken = (0..100).take_while(|_| control.send(Side::Client, Kind::Text, b"").is_ok());
         assert_eq!(taken.count(), 1000 / OVERHEAD);
@@ -309,7 +322,7 @@ mod tests {
 
     #[test]
     fn a_long_queue_is_given_back_when_it_is_empty() {
-        let control = Control::new(1 << 20);
+        let control = Control::new(1 << 20, None);
         control.set_open(true);
         (0..1000).for_each(|_| control.send(Side::Client, Kind::Text, b"x").unwrap());
         control.mail(Side::Client).deliver(|_, _| true);

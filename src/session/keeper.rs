@@ -271,7 +271,7 @@ mod tests {
 
     /// One whose threads have not begun.
     fn idle(ward: &Ward, config: &Config) -> (Scene, PerSide<Box<Direction>>) {
-        let control = Arc::new(Control::new(1024));
+        let control = Arc::new(Control::new(1024, None));
         let (wires, peers) = connections();
         let engine = Box::new(Engine::new(config.rules, &seeds().unwrap()));
         let wires = PerSide { client: &wires.client, upstream: &wires.upstream };

@@ -55,16 +55,17 @@ impl<'a> Patience<'a> {
 
     /// Waits for one descriptor.
     pub(crate) fn wait(&self, watched: Watched<'_>) -> Result<Events, Interrupt> {
-        self.wait_for_both(watched, self.nothing()).map(|[events, _]| events)
+        self.wait_for_both(watched, self.nothing(), None).map(|[events, _]| events)
     }
 
-    /// Waits for either of two; nothing at all may have come when the waker was woken.
+    /// Waits for either of two, or until then; nothing at all may have come when the waker was woken.
     pub(crate) fn wait_for_both(
         &self,
         first: Watched<'_>,
         second: Watched<'_>,
+        until: Option<Instant>,
     ) -> Result<[Events; 2], Interrupt> {
-        let left = self.left()?;
+        let left = self.left_until(until)?;
         let woken = (self.waker.as_fd(), Events::READABLE);
         let [first, second, woken] =
             wait([first, second, woken], Some(left)).map_err(Interrupt::System)?;
@@ -74,16 +75,13 @@ impl<'a> Patience<'a> {
         Ok([first, second])
     }
 
-    /// Waits for any of several, which may be none, or until then; answers in their order.
+    /// Waits for any of several, which may be none, or until then; answers in their order. Costs allocations.
     pub(crate) fn wait_until(
         &self,
         watched: &[Watched<'_>],
         until: Option<Instant>,
     ) -> Result<Vec<Events>, Interrupt> {
-        let mut left = self.left()?;
-        if let Some(until) = until {
-            left = left.min(until.saturating_duration_since(Instant::now()));
-        }
+        let left = self.left_until(until)?;
         let woken = (self.waker.as_fd(), Events::READABLE);
         let mut came =
             wait_for_any(&[watched, &[woken]].concat(), Some(left)).map_err(Interrupt::System)?;
@@ -102,6 +100,12 @@ impl<'a> Patience<'a> {
             Duration::ZERO => Err(Interrupt::Late),
             left => Ok(left),
         }
+    }
+
+    /// The same, and no longer than until then.
+    fn left_until(&self, until: Option<Instant>) -> Result<Duration, Interrupt> {
+        let left = self.left()?;
+        Ok(until.map_or(left, |until| left.min(until.saturating_duration_since(Instant::now()))))
     }
 
     /// For a place in a wait that is not needed.

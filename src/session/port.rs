@@ -369,7 +369,7 @@ mod tests {
         peer.set_nonblocking(true).unwrap();
         let wire = Wire::plain(Socket::adopt(ours.into()).unwrap());
         let outbox = Outbox::new(Side::Client, [0; 32]);
-        (Port::new(Side::Client, wire, Arc::new(Control::new(1)), outbox), peer)
+        (Port::new(Side::Client, wire, Arc::new(Control::new(1, None)), outbox), peer)
     }
 
     #[test]

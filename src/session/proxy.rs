@@ -3,6 +3,7 @@
 //! Rules: a session goes one way, from new over connected to ended. A call out of order changes nothing and says
 //! so. Whatever fails leaves no connection open: a client that waits for an answer gets one first.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -11,6 +12,7 @@ use super::caller;
 use super::client::Client;
 use super::control::{Control, Watcher};
 use super::legs::Legs;
+use super::opening::HandshakeHook;
 use super::pull::Pull;
 use super::randomness::seeds;
 use super::threaded;
@@ -18,7 +20,7 @@ use super::threads::SharedHook;
 use super::urgency::Urgency;
 use crate::config::{Config, Policy};
 use crate::error::{Error, ErrorKind, Fault, Result};
-use crate::io::{own_thread, Wire};
+use crate::io::{own_thread, WakerPool, Wire};
 use crate::ws::close::Close;
 use crate::ws::engine::Engine;
 use crate::ws::frame::{Kind, PerSide, Side};
@@ -65,9 +67,17 @@ enum Stage {
 impl Proxy {
     /// A session with these settings.
     pub fn new(config: Arc<Config>) -> Result<Proxy> {
+        Proxy::with_wakers(config, None)
+    }
+
+    /// The same; what it waits with is lent by `wakers`.
+    pub(crate) fn with_wakers(
+        config: Arc<Config>,
+        wakers: Option<Arc<WakerPool>>,
+    ) -> Result<Proxy> {
         let engine = Box::new(Engine::opening(config.rules, &seeds()?));
         Ok(Proxy {
-            control: Arc::new(Control::new(config.send_queue)),
+            control: Arc::new(Control::new(config.send_queue, wakers)),
             config,
             stage: Mutex::new(Stage::Opening(Box::new(Legs::new(engine)))),
             outcome: Arc::default(),
@@ -90,7 +100,16 @@ impl Proxy {
         url: &str,
         mut hook: impl FnMut(&mut Handshake<'_>) -> Admission,
     ) -> Result<()> {
-        let url = Url::parse(url)?;
+        self.connect_to(client, &Url::parse(url)?, &mut hook)
+    }
+
+    /// The same with a URL that was parsed before.
+    pub(crate) fn connect_to(
+        &self,
+        client: Client,
+        url: &Url,
+        hook: HandshakeHook<'_>,
+    ) -> Result<()> {
         let mut opening = self.enter("connect", |opening| match opening {
             Legs { client: Some(_), .. } => Err(Error::state("the client is connected already")),
             Legs { upstream: Some(_), .. } => {
@@ -98,8 +117,8 @@ impl Proxy {
             }
             _ => Ok(()),
         })?;
-        let done = self.connect_both(&mut opening, client, &url, &mut hook);
-        report("connect", &url.place(), &done);
+        let done = self.connect_both(&mut opening, client, url, hook);
+        report("connect", || url.place(), &done);
         self.leave(opening, done, |error| error.kind() == ErrorKind::Argument)
     }
 
@@ -112,7 +131,7 @@ impl Proxy {
             None => Ok(()),
         })?;
         let done = self.open_upstream(&mut opening, &url).map_err(|failure| self.explain(failure));
-        report("connect_upstream", &url.place(), &done);
+        report("connect_upstream", || url.place(), &done);
         self.leave(opening, done, |error| error.kind() != ErrorKind::Stopped)
     }
 
@@ -134,7 +153,7 @@ impl Proxy {
             None => Ok(()),
         })?;
         let done = self.connect_client_alone(&mut opening, client, &mut hook);
-        report("connect_client", "the client", &done);
+        report("connect_client", || "the client", &done);
         self.leave(opening, done, |error| error.kind() == ErrorKind::Argument)
     }
 
@@ -255,19 +274,18 @@ impl Proxy {
             self.control.set_open(false);
             *self.stage.lock() = Stage::Ended;
         });
-        let Legs { mut engine, client, upstream, request, .. } = *opening;
+        let Legs { engine, client, upstream, request, .. } = *opening;
         let (Some(client), Some(upstream)) = (client, upstream) else {
             return Err(Error::state("the session is not connected"));
         };
         drop(request); // cookies and all
-        engine.settle();
         own_thread::trim_stack(); // what the handshakes took of it
         let done = drive(PerSide { client: &client, upstream: &upstream }, engine);
         for wire in [&client, &upstream] {
             let _ = wire.shutdown_both(); // the host's own copies end too
             wire.discard_input(); // under TLS a close_notify follows the close frame
         }
-        report("execute", "the session", &done);
+        report("execute", || "the session", &done);
         done
     }
 
@@ -320,14 +338,16 @@ impl Drop for Proxy {
 }
 
 /// One log line per verb. Of a URL only host and port: targets carry tokens.
-fn report(verb: &str, whom: &str, done: &Result<()>) {
+fn report<W: Display>(verb: &str, whom: impl Fn() -> W, done: &Result<()>) {
     match done {
-        Ok(()) => log::debug!("{verb}: {whom}: done"),
-        Err(error) if error.kind() == ErrorKind::Internal => log::error!("{verb}: {whom}: {error}"),
-        Err(error) if matches!(error.fault(), Fault::Client | Fault::Upstream) => {
-            log::info!("{verb}: {whom}: {error}");
+        Ok(()) => log::debug!("{verb}: {}: done", whom()),
+        Err(error) if error.kind() == ErrorKind::Internal => {
+            log::error!("{verb}: {}: {error}", whom());
         }
-        Err(error) => log::warn!("{verb}: {whom}: {error}"),
+        Err(error) if matches!(error.fault(), Fault::Client | Fault::Upstream) => {
+            log::info!("{verb}: {}: {error}", whom());
+        }
+        Err(error) => log::warn!("{verb}: {}: {error}", whom()),
     }
 }
 

@@ -16,9 +16,14 @@ impl Connector<'_> {
         socket: Socket,
         client: Option<&Wire>,
     ) -> Result<Wire, Failure> {
-        if !url.secure() {
-            return Ok(Wire::plain(socket));
+        match url.secure() {
+            true => self.encrypt(url, socket, client),
+            false => Ok(Wire::plain(socket)),
         }
+    }
+
+    #[inline(never)] // what it needs of the stack is not to be part of the handshakes of those without TLS
+    fn encrypt(&self, url: &Url, socket: Socket, client: Option<&Wire>) -> Result<Wire, Failure> {
         let tls = &self.config.upstream_tls;
         let name = tls.name_for(url.host());
         let mut step = Handshake::connect(tls.connector()?, name, socket).map_err(bad_gateway)?;
@@ -34,6 +39,7 @@ impl Connector<'_> {
 
     /// The connection of a client that speaks TLS; the host may have read its first bytes. One that fails cannot be
     /// answered.
+    #[inline(never)] // as above
     pub(super) fn secure_client(
         &self,
         acceptor: &SslAcceptor,

@@ -27,7 +27,7 @@ use crate::ws::violation::Violation;
 use crate::ws::{inbox, rest};
 
 /// What a thread may keep while it waits without a limit: the room for its read, and a little.
-const LITTLE: usize = 2 * inbox::SMALL;
+const LITTLE: usize = 3 * inbox::SMALL;
 /// How long it keeps more than that while nothing comes.
 const PATIENCE: Duration = Duration::from_millis(rest::PATIENCE);
 

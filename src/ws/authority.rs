@@ -4,6 +4,8 @@
 //! identifiers, percent-encoding and empty ports are refused. The words of an error never repeat the text: what
 //! stands before an `@` or after a `:` may be a password.
 
+use std::fmt::Write;
+
 /// A host and the port that was written with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Authority {
@@ -46,11 +48,13 @@ impl Authority {
 
     /// The text form, with `port` when it is given.
     pub(super) fn to_text(&self, port: Option<u16>) -> String {
-        let host = if self.ipv6 { format!("[{}]", self.host) } else { self.host.clone() };
-        match port {
-            Some(port) => format!("{host}:{port}"),
-            None => host,
+        let mut text = String::with_capacity(self.host.len() + "[]:65535".len());
+        let [open, shut] = if self.ipv6 { ["[", "]"] } else { [""; 2] };
+        [open, &self.host, shut].iter().for_each(|part| text.push_str(part));
+        if let Some(port) = port {
+            let _ = write!(text, ":{port}"); // a String takes everything
         }
+        text
     }
 }
 

@@ -154,6 +154,13 @@ impl DerefMut for Buffer {
     }
 }
 
+impl From<Vec<u8>> for Buffer {
+    /// Without a copy.
+    fn from(bytes: Vec<u8>) -> Self {
+        Buffer { len: bytes.len(), store: Store::Heap(bytes) }
+    }
+}
+
 impl From<&[u8]> for Buffer {
     fn from(bytes: &[u8]) -> Self {
         let mut buffer = Buffer::with_capacity(bytes.len());

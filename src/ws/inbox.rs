@@ -10,10 +10,11 @@
 
 use super::buffer::Buffer;
 
-/// What the first read is given.
-pub const SMALL: usize = 2 * 1024;
+/// What the first read is given, and what a thread that waits holds: a frame that is not large. Not less, as a thread of
+/// glibc keeps for itself what it frees of up to 1032 bytes.
+pub const SMALL: usize = 1280;
 /// Reads that fill this much get the steady size next.
-const ROOMY: usize = 4 * SMALL;
+const ROOMY: usize = 8 * 1024;
 /// What reads that fill the buffer make it grow to, and how much is read at once unless a frame needs more: a frame of
 /// 64 KiB fits. Twice that costs more in cache misses than it saves in reads.
 const STEADY: usize = 68 * 1024;

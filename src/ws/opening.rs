@@ -83,7 +83,7 @@ impl Engine {
         self.opening.upgrade = Some(upgrade);
         self.outboxes.upstream.discard(); // of an upstream that was asked before, and failed
         self.directions.upstream.inbox().clear();
-        self.outboxes.upstream.push_raw(&request);
+        self.outboxes.upstream.push_head(request);
     }
 
     /// The upstream's answer, as far as it has come; `eof` says that no more will.
@@ -117,13 +117,13 @@ impl Engine {
         protocol: Option<&str>,
         headers: &Headers,
     ) {
-        self.outboxes.client.push_raw(&request.answer(protocol, headers));
+        self.outboxes.client.push_head(request.answer(protocol, headers));
         self.opening.open.client = true;
     }
 
     /// Queues an HTTP response that refuses the client. Nothing may follow it.
     pub fn refuse_client(&mut self, refusal: &Refusal) {
-        self.outboxes.client.push_raw(&refusal.to_bytes());
+        self.outboxes.client.push_head(refusal.to_bytes());
     }
 }
 

@@ -72,6 +72,16 @@ impl Outbox {
         self.leads = true;
     }
 
+    /// The same of a head, which is not copied if nothing waits before it.
+    pub fn push_head(&mut self, head: Vec<u8>) {
+        if self.bytes.is_empty() {
+            self.bytes = Buffer::from(head);
+            self.leads = true;
+        } else {
+            self.push_raw(&head);
+        }
+    }
+
     /// Queues a frame, unless a close went before; data frames only between messages.
     pub fn push(&mut self, kind: Kind, payload: &[u8]) {
         if self.closing.may_send() {

@@ -114,8 +114,8 @@ impl Url {
     }
 
     /// What to ask the upstream for: the URL's own path and query, or else the client's, or else `/`.
-    pub fn target_for(&self, client_target: Option<&str>) -> String {
-        self.target.as_deref().or(client_target).unwrap_or("/").to_owned()
+    pub fn target_for<'a>(&'a self, client_target: Option<&'a str>) -> &'a str {
+        self.target.as_deref().or(client_target).unwrap_or("/")
     }
 
     fn default_port(&self) -> u16 {

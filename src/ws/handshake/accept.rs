@@ -8,7 +8,7 @@ use std::fmt;
 
 use tungstenite::handshake::derive_accept_key;
 
-use super::headers::{describes_body, Headers};
+use super::headers::{describes_body, write_line, Headers};
 use super::parse;
 use super::protocols::{self, OfferError};
 use super::refusal::Refusal;
@@ -109,9 +109,8 @@ impl ClientRequest {
             answer.push_str("\r\n");
         }
         let mut answer = answer.into_bytes();
-        let mut headers = headers.clone();
-        headers.retain(|name, _| !describes_body(name));
-        headers.write_to(&mut answer);
+        let lines = headers.iter().filter(|(name, _)| !describes_body(name));
+        lines.for_each(|line| write_line(line, &mut answer));
         answer.extend_from_slice(b"\r\n");
         answer
     }

@@ -84,7 +84,9 @@ impl HeadScan {
         }
         refuse_other_protocols(bytes)?;
         let within = bytes.get(..self.limit).unwrap_or(bytes);
-        for &byte in within.get(self.scanned..).unwrap_or_default() {
+        loop {
+            self.skip_plain(within.get(self.scanned..).unwrap_or_default());
+            let Some(&byte) = within.get(self.scanned) else { break };
             let ended = self.step(byte)?;
             self.scanned += 1;
             if ended {
@@ -107,6 +109,14 @@ impl HeadScan {
             return Err(HeadError::Malformed("something that is not HTTP/1"));
         }
         self.find_end(bytes)
+    }
+
+    /// In the middle of a line only a few bytes mean anything.
+    fn skip_plain(&mut self, rest: &[u8]) {
+        if !self.line_empty && !self.after_cr {
+            let plain = rest.iter().position(|byte| matches!(byte, 0 | b'\r' | b'\n'));
+            self.scanned += plain.unwrap_or(rest.len());
+        }
     }
 
     /// Takes one byte; true when it ends the head.

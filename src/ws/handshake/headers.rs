@@ -3,7 +3,9 @@
 //! Rules: names compare without case, values are bytes (RFC 9110 section 5). What is meant for one hop only is named
 //! here, once. Debug output shows names, never values.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::ops::Range;
 
 use crate::error::{Error, Result};
 
@@ -22,25 +24,69 @@ const HOP_BY_HOP: [&str; 11] = [
     "upgrade",
 ];
 
+/// Room for what a handshake needs: lines, their names and their values.
+const OURS: (usize, usize, usize) = (6, 96, 128);
+
 /// A header that may come once came more than once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Duplicate;
 
 /// An ordered list of header lines.
-#[derive(Clone, Default, PartialEq, Eq)]
+///
+/// Theory: all names are in one piece of memory and all values in another, since a handshake has its lists made, copied
+/// and cut down several times, and two allocations per line were a good part of what it cost. What is removed stays
+/// there, and is reached no more.
+#[derive(Clone, Default)]
 pub struct Headers {
-    lines: Vec<(String, Vec<u8>)>,
+    names: String,
+    values: Vec<u8>,
+    lines: Vec<Line>,
+}
+
+/// Where a line is.
+#[derive(Clone)]
+struct Line {
+    name: Range<usize>,
+    value: Range<usize>,
 }
 
 impl Headers {
+    /// An empty list with room for so many lines, and so many bytes of their names and values.
+    pub(super) fn with_room(lines: usize, names: usize, values: usize) -> Headers {
+        Headers {
+            names: String::with_capacity(names),
+            values: Vec::with_capacity(values),
+            lines: Vec::with_capacity(lines),
+        }
+    }
+
+    /// An empty list with room for as much as this one, and some lines of ours.
+    pub(super) fn with_room_like(like: &Headers) -> Headers {
+        let (lines, names, values) = (like.lines.len(), like.names.len(), like.values.len());
+        Headers::with_room(lines + OURS.0, names + OURS.1, values + OURS.2)
+    }
+
     /// Adds a line at the end. The caller has checked name and value.
     pub fn push(&mut self, name: &str, value: &[u8]) {
-        self.lines.push((name.to_owned(), trim(value).to_vec()));
+        let line = self.take_in(name, value);
+        self.lines.push(line);
+    }
+
+    fn take_in(&mut self, name: &str, value: &[u8]) -> Line {
+        let (names, values) = (self.names.len(), self.values.len());
+        self.names.push_str(name);
+        self.values.extend_from_slice(trim(value));
+        Line { name: names..self.names.len(), value: values..self.values.len() }
     }
 
     /// Every line, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.lines.iter().map(|(name, value)| (name.as_str(), value.as_slice()))
+        self.lines.iter().map(|line| self.read(line))
+    }
+
+    fn read(&self, line: &Line) -> (&str, &[u8]) {
+        let name = self.names.get(line.name.clone()).unwrap_or_default();
+        (name, self.values.get(line.value.clone()).unwrap_or_default())
     }
 
     /// The values of every line of that name, in order.
@@ -88,32 +134,43 @@ impl Headers {
 
     /// Removes every line of that name.
     pub fn remove(&mut self, name: &str) {
-        self.lines.retain(|(have, _)| !have.eq_ignore_ascii_case(name));
+        self.retain(|have, _| !have.eq_ignore_ascii_case(name));
     }
 
     /// Makes this the only line of that name, in the place of the first one, or at the end.
     pub fn set(&mut self, name: &str, value: &[u8]) {
-        let first = self.lines.iter().position(|(have, _)| have.eq_ignore_ascii_case(name));
+        let first = self.iter().position(|(have, _)| have.eq_ignore_ascii_case(name));
         self.remove(name);
-        let line = (name.to_owned(), trim(value).to_vec());
+        let line = self.take_in(name, value);
         self.lines.insert(first.unwrap_or(self.lines.len()).min(self.lines.len()), line);
     }
 
     /// Keeps the lines that `keep` says yes to.
     pub fn retain(&mut self, mut keep: impl FnMut(&str, &[u8]) -> bool) {
-        self.lines.retain(|(name, value)| keep(name, value));
+        let mut lines = std::mem::take(&mut self.lines);
+        lines.retain(|line| {
+            let (name, value) = self.read(line);
+            keep(name, value)
+        });
+        self.lines = lines;
     }
 
     /// Adds every line of `others` at the end.
     pub fn append(&mut self, others: &Headers) {
-        self.lines.extend_from_slice(&others.lines);
+        others.iter().for_each(|(name, value)| self.push(name, value));
     }
 
-    /// Leaves of a handshake what is meant for the other end: nothing of one hop, of WebSocket's own negotiation, or
-    /// about a body, which no upgrade has.
-    pub(super) fn strip_handshake(&mut self) {
-        self.strip_hop_by_hop();
-        self.retain(|name, _| !is_handshakes(name) && !describes_body(name));
+    /// Adds what `others`, the headers of a handshake, have for the other end: nothing of one hop, of WebSocket's own
+    /// negotiation, or about a body, which no upgrade has; and nothing that is `ours` to say.
+    pub(super) fn append_end_to_end(&mut self, others: &Headers, ours: &[&str]) {
+        let hops = others.hops();
+        let is_ours = |name: &str| ours.iter().any(|our| name.eq_ignore_ascii_case(our));
+        let is_kept = |name| !(is_handshakes(name) || describes_body(name) || is_ours(name));
+        for (name, value) in others.iter().filter(|(name, _)| is_kept(name)) {
+            if !is_among(name, &hops) {
+                self.push(name, value);
+            }
+        }
     }
 
     /// Removes what could be read as more than one line: names that are no tokens, values with control characters.
@@ -123,24 +180,51 @@ impl Headers {
 
     /// Removes what is meant for one hop only, and what `Connection` names.
     pub fn strip_hop_by_hop(&mut self) {
-        // Sorted, so that a Connection of thousands of names costs no more than its length.
-        let mut named: Vec<Vec<u8>> =
-            self.tokens("connection").map(<[u8]>::to_ascii_lowercase).collect();
-        named.sort_unstable();
-        self.retain(|name, _| {
-            let lower = name.to_ascii_lowercase().into_bytes();
-            !is_hop_by_hop(name) && named.binary_search(&lower).is_err()
-        });
+        let hops = self.hops();
+        let is_kept = |line: &&Line| !is_among(self.read(line).0, &hops);
+        self.lines = self.lines.iter().filter(is_kept).cloned().collect();
+    }
+
+    /// What `Connection` names. Sorted, so that one of thousands of names costs no more than its length.
+    fn hops(&self) -> Vec<&[u8]> {
+        let mut named: Vec<&[u8]> = self.tokens("connection").collect();
+        named.sort_unstable_by(|one, other| compare(one, other));
+        named
+    }
+
+    /// How many bytes are written, at most.
+    pub(super) fn written_len(&self) -> usize {
+        self.names.len() + self.values.len() + 4 * self.lines.len()
     }
 
     /// Writes every line, each with its CR LF.
     pub fn write_to(&self, out: &mut Vec<u8>) {
-        for (name, value) in self.iter() {
-            for part in [name.as_bytes(), b": ", value, b"\r\n"] {
-                out.extend_from_slice(part);
-            }
-        }
+        self.iter().for_each(|line| write_line(line, out));
     }
+}
+
+impl PartialEq for Headers {
+    fn eq(&self, other: &Headers) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Headers {}
+
+pub(super) fn write_line((name, value): (&str, &[u8]), out: &mut Vec<u8>) {
+    for part in [name.as_bytes(), b": ", value, b"\r\n"] {
+        out.extend_from_slice(part);
+    }
+}
+
+/// Whether a header is meant for one hop: always, or by `hops`.
+fn is_among(name: &str, hops: &[&[u8]]) -> bool {
+    is_hop_by_hop(name) || hops.binary_search_by(|hop| compare(hop, name.as_bytes())).is_ok()
+}
+
+/// The order of names, whose case does not count.
+fn compare(one: &[u8], other: &[u8]) -> Ordering {
+    one.iter().map(u8::to_ascii_lowercase).cmp(other.iter().map(u8::to_ascii_lowercase))
 }
 
 impl fmt::Debug for Headers {
@@ -295,7 +379,7 @@ mod tests {
 
     #[test]
     fn of_a_handshake_only_what_is_for_the_other_end_is_left() {
-        let mut headers = headers(&[
+        let headers = headers(&[
             ("Connection", "Upgrade, X-Hop"),
             ("Upgrade", "websocket"),
             ("SEC-WebSocket-Key", "1"),
@@ -306,12 +390,13 @@ mod tests {
             ("Sec-Fetch-Mode", "websocket"),
             ("Set-Cookie", "a"),
             ("set-cookie", "b"),
-            ("sec", "c"),
+            ("SEC", "c"),
         ]);
-        headers.strip_handshake();
+        let mut kept = Headers::default();
+        kept.append_end_to_end(&headers, &["sec"]);
         assert_eq!(
-            written(&headers),
-            "Sec-Fetch-Mode: websocket\r\nSet-Cookie: a\r\nset-cookie: b\r\nsec: c\r\n"
+            written(&kept),
+            "Sec-Fetch-Mode: websocket\r\nSet-Cookie: a\r\nset-cookie: b\r\n"
         );
     }
 

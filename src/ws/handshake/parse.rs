@@ -29,7 +29,7 @@ pub(super) struct ResponseHead {
 /// Reads the head of a request: all of `head`, no more and no less.
 pub(super) fn request(head: &[u8]) -> Result<RequestHead, HeadError> {
     refuse_unless_whole(head)?;
-    let mut lines = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let mut lines = room_for_lines(head);
     let mut request = httparse::Request::new(&mut lines);
     match request.parse(head) {
         Ok(httparse::Status::Complete(_)) => {}
@@ -52,7 +52,7 @@ pub(super) fn request(head: &[u8]) -> Result<RequestHead, HeadError> {
 /// Reads the head of a response: all of `head`, no more and no less.
 pub(super) fn response(head: &[u8]) -> Result<ResponseHead, HeadError> {
     refuse_unless_whole(head)?;
-    let mut lines = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let mut lines = room_for_lines(head);
     let mut response = httparse::Response::new(&mut lines);
     match response.parse(head) {
         Ok(httparse::Status::Complete(_)) => {}
@@ -71,6 +71,13 @@ pub(super) fn response(head: &[u8]) -> Result<ResponseHead, HeadError> {
 
 const INCOMPLETE: HeadError = HeadError::Malformed("a head that is not complete");
 
+/// As many as `head` can need. Not on the stack: with room for the most of them it would be the deepest that a session's
+/// thread ever goes, and what a stack has used of memory is costly to take and to give back.
+fn room_for_lines<'head>(head: &[u8]) -> Vec<httparse::Header<'head>> {
+    let ends = head.iter().filter(|&&byte| byte == b'\n').count();
+    vec![httparse::EMPTY_HEADER; ends.min(MAX_HEADERS)]
+}
+
 fn refuse_unless_whole(head: &[u8]) -> Result<(), HeadError> {
     match HeadScan::default().find_end(head)? {
         Some(end) if end == head.len() => Ok(()),
@@ -79,7 +86,9 @@ fn refuse_unless_whole(head: &[u8]) -> Result<(), HeadError> {
 }
 
 fn own(lines: &[httparse::Header<'_>]) -> Headers {
-    let mut headers = Headers::default();
+    let names = lines.iter().map(|line| line.name.len()).sum();
+    let values = lines.iter().map(|line| line.value.len()).sum();
+    let mut headers = Headers::with_room(lines.len(), names, values);
     for line in lines {
         headers.push(line.name, line.value);
     }

@@ -15,9 +15,13 @@ use crate::error::{Error, ErrorKind, Fault};
 /// The longest part of an upstream's reason phrase that goes into the words of an error.
 const REASON_IN_WORDS: usize = 80;
 
-/// A complete HTTP response that refuses the client, and the error behind it.
+/// A complete HTTP response that refuses the client, and the error behind it. Boxed, as every step of a handshake may
+/// come to one, and hardly ever does.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub struct Refusal(Box<Page>);
+
+#[derive(Clone, PartialEq, Eq)]
+struct Page {
     status: u16,
     reason: String,
     headers: Headers,
@@ -100,8 +104,8 @@ impl Refusal {
         let error = Error::new(ErrorKind::Refused, Fault::Host, words);
         let body = if has_body(status) { body } else { Vec::new() };
         let named = headers.contains("content-type") || body.is_empty();
-        let refusal =
-            Refusal { status, reason: reason.to_owned(), headers: headers.clone(), body, error };
+        let (reason, headers) = (reason.to_owned(), headers.clone());
+        let refusal = Refusal(Box::new(Page { status, reason, headers, body, error }));
         if named {
             return refusal;
         }
@@ -118,7 +122,7 @@ impl Refusal {
     pub fn with_headers(mut self, headers: &Headers) -> Refusal {
         let mut headers = headers.clone();
         headers.retain(|name, _| !describes_body(name));
-        self.headers.append(&headers);
+        self.0.headers.append(&headers);
         self
     }
 
@@ -135,64 +139,64 @@ impl Refusal {
         let words = format!("refused the handshake: {}", status_in_words(status, &reason));
         let error = Error::new(ErrorKind::Refused, Fault::Upstream, words);
         let body = if has_body(status) { body } else { Vec::new() };
-        Refusal { status, reason, headers, body, error }
+        Refusal(Box::new(Page { status, reason, headers, body, error }))
     }
 
     fn own(status: u16, reason: &str, what: &str, error: Error) -> Refusal {
         let body = format!("{status} {reason}: {what}\n").into_bytes();
-        let headers = Headers::default();
-        Refusal { status, reason: reason.to_owned(), headers, body, error }
+        let (reason, headers) = (reason.to_owned(), Headers::default());
+        Refusal(Box::new(Page { status, reason, headers, body, error }))
             .with("Content-Type", "text/plain; charset=utf-8")
     }
 
     fn with(mut self, name: &str, value: &str) -> Refusal {
-        self.headers.push(name, value.as_bytes());
+        self.0.headers.push(name, value.as_bytes());
         self
     }
 
     /// The HTTP status.
     pub fn status(&self) -> u16 {
-        self.status
+        self.0.status
     }
 
     /// The reason phrase, perhaps empty.
     pub fn reason(&self) -> &str {
-        &self.reason
+        &self.0.reason
     }
 
     /// The headers without `Content-Length` and `Connection`, which belong to the wire.
     pub fn headers(&self) -> &Headers {
-        &self.headers
+        &self.0.headers
     }
 
     /// The body.
     pub fn body(&self) -> &[u8] {
-        &self.body
+        &self.0.body
     }
 
     /// What this refusal means to the host.
     pub fn error(&self) -> &Error {
-        &self.error
+        &self.0.error
     }
 
     /// The same, for keeps.
     pub fn into_error(self) -> Error {
-        self.error
+        self.0.error
     }
 
     /// The response, ready to be written; the connection is closed after it.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = format!("HTTP/1.1 {} {}\r\n", self.status, self.reason).into_bytes();
-        self.headers.write_to(&mut out);
-        if has_body(self.status) {
-            out.extend_from_slice(format!("Content-Length: {}\r\n", self.body.len()).as_bytes());
+        let mut out = format!("HTTP/1.1 {} {}\r\n", self.0.status, self.0.reason).into_bytes();
+        self.0.headers.write_to(&mut out);
+        if has_body(self.0.status) {
+            out.extend_from_slice(format!("Content-Length: {}\r\n", self.0.body.len()).as_bytes());
         }
         // A 426 must name the protocol to upgrade to, as an option of this hop (RFC 9110 sections 7.8 and 15.5.22).
-        out.extend_from_slice(match self.status {
+        out.extend_from_slice(match self.0.status {
             426 => b"Upgrade: websocket\r\nConnection: close, Upgrade\r\n\r\n",
             _ => b"Connection: close\r\n\r\n",
         });
-        out.extend_from_slice(&self.body);
+        out.extend_from_slice(&self.0.body);
         out
     }
 }
@@ -213,7 +217,7 @@ impl From<HeadError> for Refusal {
 impl fmt::Debug for Refusal {
     /// Without header values and body.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Refusal({} {:?}, {} bytes)", self.status, self.headers, self.body.len())
+        write!(f, "Refusal({} {:?}, {} bytes)", self.0.status, self.0.headers, self.0.body.len())
     }
 }
 

@@ -55,11 +55,11 @@ pub(super) fn write(
     offers: &[String],
     key: &str,
 ) -> Vec<u8> {
-    let mut headers = Headers::default();
+    let none = Headers::default();
+    let of_client = client.map_or(&none, ClientRequest::headers);
+    let mut headers = Headers::with_room_like(of_client);
     headers.push("Host", url.authority().as_bytes());
-    if let Some(client) = client {
-        add_end_to_end(&mut headers, client.headers());
-    }
+    headers.append_end_to_end(of_client, &["host"]);
     options.apply_rules(&mut headers);
     forwarded::add(&mut headers, client, options);
     headers.push("Upgrade", b"websocket");
@@ -70,17 +70,12 @@ pub(super) fn write(
         headers.push("Sec-WebSocket-Protocol", offers.join(", ").as_bytes());
     }
     let target = url.target_for(client.map(ClientRequest::target));
-    let mut out = format!("GET {target} HTTP/1.1\r\n").into_bytes();
+    let line = ["GET ", target, " HTTP/1.1\r\n"];
+    let mut out = Vec::with_capacity(target.len() + headers.written_len() + 32);
+    line.iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
     headers.write_to(&mut out);
     out.extend_from_slice(b"\r\n");
     out
-}
-
-fn add_end_to_end(headers: &mut Headers, client: &Headers) {
-    let mut kept = client.clone();
-    kept.strip_handshake();
-    kept.remove("host");
-    headers.append(&kept);
 }
 
 #[cfg(test)]

@@ -45,10 +45,11 @@ pub(super) fn check(
 
 /// The headers of a 101 that go on to the client: those of neither this hop, this handshake nor a body. There are no
 /// more of them than one head may have.
-pub(super) fn passed_on(mut headers: Headers) -> Headers {
-    headers.strip_handshake();
-    headers.strip_illegal();
-    headers
+pub(super) fn passed_on(headers: &Headers) -> Headers {
+    let mut passed = Headers::default();
+    passed.append_end_to_end(headers, &[]);
+    passed.strip_illegal();
+    passed
 }
 
 #[cfg(test)]

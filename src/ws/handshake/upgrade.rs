@@ -122,7 +122,7 @@ impl Upgrade {
             101 => {
                 let protocol = switch::check(&head, &self.accept, &self.offers).map_err(invalid)?;
                 self.state = State::Done;
-                let headers = switch::passed_on(head.headers);
+                let headers = switch::passed_on(&head.headers);
                 return Ok(Some(Answer::Open { protocol, headers, consumed: end }));
             }
             100..=199 => {
