@@ -69,6 +69,31 @@ pub fn decode(bytes: &[u8], from: Side) -> Result<Decoded, Violation> {
     })
 }
 
+/// Reads the header of a message that is whole, and short enough for the shortest form of a length. Of anything else,
+/// what is wrong included, [`decode`] has to make sense.
+#[inline]
+pub fn decode_small(bytes: &[u8], from: Side) -> Option<Header> {
+    let &[first, second, ..] = bytes else { return None };
+    let kind = match first {
+        0x81 => Kind::Text,
+        0x82 => Kind::Binary,
+        _ => return None,
+    };
+    let (mask_bit, size) = match from {
+        Side::Client => (0x80, 6),
+        Side::Upstream => (0, 2),
+    };
+    let len = second ^ mask_bit; // with the wrong one it is a large number
+    if len > 125 || bytes.len() < size + usize::from(len) {
+        return None;
+    }
+    let mask = match from {
+        Side::Client => bytes.get(2..6)?.first_chunk().copied(),
+        Side::Upstream => None,
+    };
+    Some(Header { kind, fin: true, len: u64::from(len), size, mask })
+}
+
 /// The mask in a whole header that has one.
 #[inline]
 pub fn mask_of(header: &[u8]) -> Mask {
@@ -156,6 +181,33 @@ mod tests {
     #[test]
     fn an_unmasked_frame_from_the_client_is_refused() {
         assert_eq!(refusal(&[0x81, 0x05], Side::Client), "a frame is not masked");
+    }
+
+    #[test]
+    fn a_small_whole_message_and_nothing_else_is_known_by_its_first_two_bytes() {
+        let mut seen = 0;
+        for (first, second) in (0..=255u8).flat_map(|a| (0..=255u8).map(move |b| (a, b))) {
+            let mut bytes = vec![0x5A; 300];
+            bytes[..2].copy_from_slice(&[first, second]);
+            for from in Side::BOTH {
+                let small = decode_small(&bytes, from);
+                let header = match decode(&bytes, from) {
+                    Ok(Decoded::Whole(header)) if [0x81, 0x82].contains(&first) => header,
+                    _ => {
+                        assert_eq!(small, None, "{first:#x} {second:#x} {from}");
+                        continue;
+                    }
+                };
+                assert_eq!(small, Some(header).filter(|header| header.len <= 125));
+                if small.is_some() {
+                    let whole = header.size + usize::try_from(header.len).unwrap();
+                    let cut_short = |cut| decode_small(&bytes[..cut], from).is_none();
+                    assert!((0..whole).all(cut_short), "{first:#x} {second:#x} {from}");
+                    seen += 1;
+                }
+            }
+        }
+        assert_eq!(seen, 2 * 2 * 126);
     }
 
     #[test]

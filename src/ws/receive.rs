@@ -6,7 +6,7 @@
 //! whoever sends it on changes one mask for another in a single pass.
 
 use super::buffer::Buffer;
-use super::decode::{decode, mask_of, Decoded, Header, MAX_HEADER};
+use super::decode::{decode, decode_small, mask_of, Decoded, Header, MAX_HEADER};
 use super::frame::{Kind, Side};
 use super::inbox::Inbox;
 use super::limits::Limits;
@@ -132,7 +132,7 @@ impl Receiver {
     /// Not returned: a processor waits for what it has just written in pieces before it copies it as a whole.
     #[inline]
     pub fn poll(&mut self, next: &mut Option<Arrival>) -> Result<(), Violation> {
-        while next.is_none() {
+        while next.is_none() && !self.take_small(next)? {
             let mut current = match self.current.take() {
                 Some(current) => current,
                 None => match self.begin()? {
@@ -157,6 +157,35 @@ impl Receiver {
             apply_mask(self.payload_mut(arrival), mask, 0);
         }
         arrival.masked = false;
+    }
+
+    /// Takes a whole message of up to 125 bytes, as most are; `false` if it is anything else that comes. What is found out
+    /// by steps for the others is known here from the first two bytes.
+    #[inline]
+    fn take_small(&mut self, next: &mut Option<Arrival>) -> Result<bool, Violation> {
+        if self.current.is_some() || self.admitted.is_some() {
+            return Ok(false);
+        }
+        let Some(header) = decode_small(self.inbox.unread(), self.from) else { return Ok(false) };
+        let (kind, len) = (self.admit(&header)?, payload_len(&header));
+        let leave = self.leave_masked && !self.looks_into(kind, kind);
+        let frame = self.inbox.unread_mut().get_mut(header.size..header.size + len);
+        let payload = frame.unwrap_or_default();
+        if let (Some(mask), false) = (header.mask, leave) {
+            apply_mask(payload, mask, 0);
+        }
+        if self.rules.check_utf8 && kind == Kind::Text {
+            self.text_before = self.text;
+            if !self.text.feed(payload) {
+                return Err(not_text());
+            }
+            self.end_text()?;
+        }
+        self.stats.count_frame(kind, len);
+        let masked = header.mask.is_some() && leave;
+        let place = Place::Inbox { header: header.size, len };
+        *next = Some(Arrival { kind, message: kind, fin: true, masked, place });
+        Ok(true)
     }
 
     /// The payload of `arrival`.
@@ -251,7 +280,7 @@ impl Receiver {
                 apply_mask(fresh, mask, current.done);
             }
             if is_text && !self.text.feed(fresh) {
-                return Err(Violation::not_utf8("a text message is not UTF-8"));
+                return Err(not_text());
             }
             current.done = came;
         }
@@ -264,8 +293,8 @@ impl Receiver {
         let Current { header, message, done } = *current;
         self.stats.count_frame(header.kind, done);
         if !header.kind.is_control() {
-            if message == Kind::Text && header.fin && !self.text.is_complete() {
-                return Err(Violation::not_utf8("a text message ends inside a character"));
+            if message == Kind::Text && header.fin {
+                self.end_text()?;
             }
             let is_whole = header.fin && header.kind != Kind::Continuation;
             if self.rules.aggregate && !is_whole {
@@ -277,6 +306,14 @@ impl Receiver {
         let place = Place::Inbox { header: header.size, len: done };
         *next = Some(Arrival { kind: header.kind, message, fin: header.fin, masked, place });
         Ok(())
+    }
+
+    #[inline]
+    fn end_text(&self) -> Result<(), Violation> {
+        match self.text.is_complete() {
+            true => Ok(()),
+            false => Err(Violation::not_utf8("a text message ends inside a character")),
+        }
     }
 
     fn join(&mut self, fragment: &Current) -> Option<Arrival> {
@@ -296,6 +333,11 @@ impl Receiver {
             Arrival { kind: message, message, fin: true, masked: false, place: Place::Joined };
         header.fin.then_some(whole)
     }
+}
+
+#[cold]
+fn not_text() -> Violation {
+    Violation::not_utf8("a text message is not UTF-8")
 }
 
 fn payload_len(header: &Header) -> usize {
