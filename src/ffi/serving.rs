@@ -99,6 +99,7 @@ impl Serving {
 }
 
 /// Answers a client 500 whom the open hook has not accepted.
+#[cold]
 fn turn_away(session: &wsproxy, client: Client, answer: c_int) -> Error {
     let words = format!("the open hook returned {answer}, which is not WSPROXY_ACCEPT");
     // The error is the hook's, whether or not the client hears of it.

@@ -136,6 +136,7 @@ impl wsproxy {
     }
 
     /// Both handshakes; `p` is this session, as the host knows it.
+    #[inline(never)] // what they need of the stack is not to lie there for as long as the session lives
     pub(super) fn connect(&self, p: *mut wsproxy, client: Client, url: &Url) -> Result<()> {
         self.proxy.connect_to(client, url, &mut self.admit(p))?;
         self.connected();

@@ -82,16 +82,9 @@ const STACK_MARGIN: usize = 512;
 /// Where the kernel's pages are larger nothing is released, which is all that is lost.
 const PAGE: usize = 4096;
 
-/// A thread that has taken no more pages than this, stack and heap together, has not been deep: nothing is to be gained.
-const FEW_PAGES: i64 = 8;
-
-/// Gives the pages of this thread's stack back that no frame is on, if it has been deep. They are zero when they are used
-/// again.
+/// Gives the pages of this thread's stack back that no frame is on. They are zero when they are used again.
 #[inline(never)] // its own frame is the lowest that counts
 pub(super) fn release_unused_stack() {
-    if pages_taken() <= FEW_PAGES {
-        return; // to ask costs a tenth of what to look for the stack, to give it back and to take it again does
-    }
     let on_the_stack = 0u8;
     let here = std::hint::black_box(&raw const on_the_stack).addr();
     let Some((low, high)) = own_stack() else { return };
@@ -101,18 +94,6 @@ pub(super) fn release_unused_stack() {
         // SAFETY: the range lies within this thread's stack, and below every frame that is on it: nobody has a reference
         // to anything there, a signal handler neither, as its frames are gone before this goes on.
         unsafe { libc::madvise(ptr::without_provenance_mut(from), to - from, libc::MADV_DONTNEED) };
-    }
-}
-
-/// How many pages this thread has taken so far, at most; without an answer very many.
-fn pages_taken() -> i64 {
-    let mut usage = MaybeUninit::<libc::rusage>::uninit();
-    // SAFETY: the call writes a whole rusage where it is told to, if it returns 0; only then is that read.
-    unsafe {
-        match libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr()) {
-            0 => usage.assume_init().ru_minflt,
-            _ => i64::MAX,
-        }
     }
 }
 

@@ -261,12 +261,18 @@ impl<'s> Seat<'s> {
         }
     }
 
+    #[inline(never)] // else it lies on the connection's stack too, for as long as that lives
+    fn proxy(&self) -> Result<Arc<Proxy>> {
+        let Server { config, refusing, wakers, .. } = self.server;
+        let config: &Arc<Config> = if self.refusing { refusing } else { config };
+        Proxy::with_wakers(Arc::clone(config), Some(Arc::clone(wakers))).map(Arc::new)
+    }
+
     /// The life of one connection.
     fn occupy(self, number: u64, client: Client, serve: Serve<'_>) {
-        let Server { config, refusing, crowd, wakers, .. } = self.server;
-        let config: &Arc<Config> = if self.refusing { refusing } else { config };
-        let proxy = match Proxy::with_wakers(Arc::clone(config), Some(Arc::clone(wakers))) {
-            Ok(proxy) => Arc::new(proxy),
+        let crowd = &self.server.crowd;
+        let proxy = match self.proxy() {
+            Ok(proxy) => proxy,
             Err(error) => {
                 log::error!("{error}");
                 return crowd.counters.dropped.increment();

@@ -338,6 +338,7 @@ impl Drop for Proxy {
 }
 
 /// One log line per verb. Of a URL only host and port: targets carry tokens.
+#[inline(never)] // the words of five lines are not to lie on the stack of a session while it lives
 fn report<W: Display>(verb: &str, whom: impl Fn() -> W, done: &Result<()>) {
     match done {
         Ok(()) => log::debug!("{verb}: {}: done", whom()),
