@@ -17,7 +17,7 @@ use super::relay::{Below, Relay};
 use super::slow::SendQueue;
 use crate::config::Config;
 use crate::error::Result;
-use crate::io::{Came, Events, Watch, Wire};
+use crate::io::{own_thread, Came, Events, Watch, Wire};
 use crate::ws::ending::Cause;
 use crate::ws::engine::Engine;
 use crate::ws::frame::{PerSide, Side};
@@ -26,6 +26,10 @@ use crate::ws::verdict::{Frame, Verdict};
 
 /// A hook that only the caller's thread calls.
 pub(crate) type LocalHook<'h> = &'h mut dyn FnMut(&mut Frame<'_>) -> Verdict;
+
+/// After how many milliseconds a session gives back what the handshakes took of the stack. Not at once: one that is over
+/// soon leaves it to the next, which then need not have it made again.
+const SETTLED: u64 = 250;
 
 /// Relays until the end, on this thread.
 pub(crate) fn run(
@@ -54,6 +58,7 @@ pub(crate) fn run(
         now: 0,
         finished: PerSide::default(),
         queues: PerSide::default(),
+        trim_at: own_thread::is_own().then_some(SETTLED),
     };
     let outcome = session.run();
     if let Err(error) = &outcome {
@@ -79,6 +84,8 @@ struct Caller<'a, 'h> {
     now: u64,
     finished: PerSide<bool>,
     queues: PerSide<SendQueue>,
+    /// When to give back what the handshakes took of the stack, until that is done.
+    trim_at: Option<u64>,
 }
 
 impl Caller<'_, '_> {
@@ -260,15 +267,11 @@ impl Caller<'_, '_> {
             Below { holds: wire.has_backlog(), drains }
         });
         self.relay.note_time(now, below);
-        let next = self.relay.deadline();
+        let next = self.deadline();
         if next.is_none_or(|at| now < at) {
             return next;
         }
-        for side in Side::BOTH {
-            if self.relay.rest(side, now) {
-                self.wires.get(side).rest();
-            }
-        }
+        self.rest();
         while let Some(due) = self.relay.act(now) {
             if let Due::Stalled(side) = due {
                 let _ = self.wires.get(side).shutdown_both();
@@ -278,7 +281,26 @@ impl Caller<'_, '_> {
                 self.cut();
             }
         }
-        self.relay.deadline()
+        self.deadline()
+    }
+
+    fn deadline(&self) -> Option<u64> {
+        [self.relay.deadline(), self.trim_at].into_iter().flatten().min()
+    }
+
+    /// Gives back what memory is no longer needed, if it is time.
+    fn rest(&mut self) {
+        let mut rests = self.trim_at.is_some_and(|at| at <= self.now);
+        for side in Side::BOTH {
+            if self.relay.rest(side, self.now) {
+                self.wires.get(side).rest();
+                rests = true;
+            }
+        }
+        if rests {
+            self.trim_at = None;
+            own_thread::trim_stack();
+        }
     }
 
     /// Ends both connections, and with them the session.

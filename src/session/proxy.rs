@@ -20,7 +20,7 @@ use super::threads::SharedHook;
 use super::urgency::Urgency;
 use crate::config::{Config, Policy};
 use crate::error::{Error, ErrorKind, Fault, Result};
-use crate::io::{own_thread, WakerPool, Wire};
+use crate::io::{WakerPool, Wire};
 use crate::ws::close::Close;
 use crate::ws::engine::Engine;
 use crate::ws::frame::{Kind, PerSide, Side};
@@ -279,7 +279,6 @@ impl Proxy {
             return Err(Error::state("the session is not connected"));
         };
         drop(request); // cookies and all
-        own_thread::trim_stack(); // what the handshakes took of it
         let done = drive(PerSide { client: &client, upstream: &upstream }, engine);
         for wire in [&client, &upstream] {
             let _ = wire.shutdown_both(); // the host's own copies end too

@@ -32,6 +32,9 @@ pub(crate) fn run(
     engine: Box<Engine>,
     hook: Option<SharedHook<'_>>,
 ) -> Result<()> {
+    if Side::BOTH.iter().any(|&side| wires.get(side).is_secure()) {
+        own_thread::trim_stack(); // a TLS handshake goes deep, the others do not
+    }
     let Parts { session, directions, keepalive } = take_apart(control, wires, engine);
     let turn = (config.policy == Policy::Serial && hook.is_some()).then(|| Mutex::new(()));
     let hook = Hook { hook, turn };

@@ -17,7 +17,7 @@ use super::hook;
 use super::port::Port;
 use super::urgency::Urgency;
 use crate::error::{Error, ErrorKind, Fault};
-use crate::io::{Reader, Wire};
+use crate::io::{own_thread, Reader, Wire};
 use crate::ws::closing::Event as Passed;
 use crate::ws::direction::{Direction, Effect, Poll, Then};
 use crate::ws::ending::Cause;
@@ -147,10 +147,15 @@ impl Way<'_, '_> {
         while self.direction.spare() > LITTLE {
             match reader.recv_within(self.direction.space(), PATIENCE)? {
                 Some(count) => return Ok(count),
-                None => self.direction.rest(),
+                None => self.rest(),
             }
         }
         reader.recv(self.direction.space())
+    }
+
+    fn rest(&mut self) {
+        self.direction.rest();
+        own_thread::trim_stack(); // a hook may have gone deep
     }
 
     /// Deals with what was read; `true` when there may be more of it.
