@@ -63,7 +63,7 @@ target/c/proxy: bindings/c/proxy.c $(C_HEADERS) Makefile | target/c/$(SONAME)
 	$(LINK_HOST)
 
 target/c/proxy-epoll: $(EPOLL_SOURCES) $(C_HEADERS) Makefile | target/c/$(SONAME)
-	$(LINK_HOST)
+	$(LINK_HOST) -lssl -lcrypto
 
 # What the benchmark needs besides, none of it a dependency of the library: its own programs, and the peers.
 BENCH = $(or $(CARGO_TARGET_DIR),target)/bench

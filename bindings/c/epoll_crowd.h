@@ -8,6 +8,7 @@
 #include "epoll_loop.h"
 #include "epoll_session.h"
 #include "epoll_sockets.h"
+#include "epoll_tls.h"
 #include "hook.h"
 
 struct crowd {
@@ -16,6 +17,7 @@ struct crowd {
     const wsproxy_config *config;
     const char *upstream; /* its URL */
     struct places places;
+    SSL_CTX *to_upstreams, *to_clients; /* NULL: without TLS */
     enum hook hook;
     int print;
     struct session *sessions;

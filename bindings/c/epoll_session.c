@@ -13,11 +13,13 @@
 #include <unistd.h>
 
 #include "epoll_crowd.h"
+#include "epoll_tls.h"
 #include "lines.h"
 
 enum {
     PARTS = 3,  /* of output: always enough */
-    ROUNDS = 16 /* reads from either side before others have their turn */
+    ROUNDS = 16, /* reads from either side before others have their turn */
+    LAST_WORDS_MS = 1000 /* for what TLS has still to write when all is over */
 };
 
 #define CONTAINER(pointer, type, member) ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
@@ -66,12 +68,24 @@ static int judge(struct side *from)
 
 /* ---- bytes --------------------------------------------------------------------------------------------------- */
 
+/* Writes what TLS could not yet. Returns 1 if nothing waits there. */
+static int flush_tls(struct side *to)
+{
+    if (to->tls == NULL)
+        return 1;
+    int done = tls_flush(to->tls);
+    if (done < 0)
+        wsproxy_pull_output_failed(to->session->p, to->name);
+    to->blocked = done == 0;
+    return done == 1;
+}
+
 /* Writes what waits for this side. Returns 1 if all of it went, and there was some. */
 static int flush(struct side *to)
 {
     wsproxy *p = to->session->p;
     wsproxy_bytes parts[PARTS];
-    if (to->fd < 0 || to->blocked)
+    if (to->fd < 0 || to->blocked || !flush_tls(to))
         return 0;
     int count = wsproxy_pull_output(p, to->name, parts, PARTS);
     if (count <= 0)
@@ -79,7 +93,7 @@ static int flush(struct side *to)
     size_t all = 0;
     for (int i = 0; i < count; i++)
         all += parts[i].len;
-    ptrdiff_t sent = send_parts(to->fd, parts, count);
+    ptrdiff_t sent = to->tls == NULL ? send_parts(to->fd, parts, count) : tls_send(to->tls, parts, count);
     if (sent < 0 && errno != EAGAIN && errno != EINTR) {
         wsproxy_pull_output_failed(p, to->name); /* what it sent before is still read */
         return 0;
@@ -87,6 +101,8 @@ static int flush(struct side *to)
     if (sent > 0)
         wsproxy_pull_wrote(p, to->name, (size_t)sent);
     to->blocked = sent < 0 || (size_t)sent < all; /* less than all means EAGAIN for the rest (epoll(7)) */
+    if (to->tls != NULL)
+        to->blocked = tls_waits(to->tls);
     return !to->blocked;
 }
 
@@ -115,17 +131,22 @@ static int carry(struct side *from)
 {
     size_t size;
     void *room;
-    if (!from->readable || (room = wsproxy_pull_room(from->session->p, from->name, &size)) == NULL)
+    if (!from->readable || (from->tls != NULL && tls_is_held(from->tls)) ||
+        (room = wsproxy_pull_room(from->session->p, from->name, &size)) == NULL)
         return 0;
-    ssize_t count = recv(from->fd, room, size, 0);
+    ptrdiff_t count = from->tls == NULL ? recv(from->fd, room, size, 0) : tls_recv(from->tls, room, size);
     if (count > 0) {
-        from->readable = (size_t)count == size || from->hung_up; /* less than there was room for is all there is */
+        int is_all = from->tls == NULL ? (size_t)count < size : tls_is_drained(from->tls);
+        from->readable = !is_all || from->hung_up; /* less than there was room for is all there is */
         wsproxy_pull_filled(from->session->p, from->name, (size_t)count);
         deliver(from);
     } else if (count == 0) {
         end_input(from, NULL);
     } else if (errno == EAGAIN) {
         from->readable = 0;
+        flush(from); /* what TLS has answered */
+    } else if (errno == EPROTO && from->tls != NULL) {
+        end_input(from, tls_words(from->tls));
     } else if (errno != EINTR) {
         char words[100];
         snprintf(words, sizeof words, "lost (%s)", strerror(errno));
@@ -140,6 +161,8 @@ static void hang_up(struct side *side)
 {
     if (side->fd < 0)
         return;
+    if (side->tls != NULL)
+        tls_finish(side->tls);
     discard_input(side->fd);
     close(side->fd);
     side->fd = -1;
@@ -151,11 +174,15 @@ static void end(struct session *session)
     struct crowd *crowd = session->crowd;
     print_failure(session->number, session->p, wsproxy_pull_result(session->p));
     if (!session->open && !session->client.ended) { /* it may have been told why */
+        if (session->client.tls != NULL)
+            tls_finish(session->client.tls);
         linger(crowd->lingering, session->client.fd, 1);
         session->client.fd = -1;
     }
     hang_up(&session->client);
     hang_up(&session->upstream);
+    tls_close(session->client.tls);
+    tls_close(session->upstream.tls);
     wsproxy_free(session->p);
     session->p = NULL;
     timer_close(crowd->loop, &session->timer);
@@ -166,13 +193,58 @@ static void end(struct session *session)
 
 static void finish(struct side *side)
 {
-    if (!side->finished && side->fd >= 0 && wsproxy_pull_wants_fin(side->session->p, side->name)) {
-        side->finished = 1;
-        shutdown(side->fd, SHUT_WR);
+    if (side->finished || side->fd < 0 || !wsproxy_pull_wants_fin(side->session->p, side->name))
+        return;
+    if (side->tls != NULL && tls_finish(side->tls) == 0) {
+        side->blocked = 1;
+        return;
     }
+    side->finished = 1;
+    shutdown(side->fd, SHUT_WR);
+}
+
+static int has_last_words(const struct side *side)
+{
+    return side->fd >= 0 && side->tls != NULL && tls_waits(side->tls);
+}
+
+/* The library has nothing more to say, and what it has said is out, or nobody takes it. */
+static int is_over(struct session *session)
+{
+    struct loop *loop = session->crowd->loop;
+    if (!wsproxy_pull_is_over(session->p))
+        return 0;
+    if (!has_last_words(&session->client) && !has_last_words(&session->upstream))
+        return 1;
+    if (session->last == 0)
+        session->last = loop->now + LAST_WORDS_MS;
+    timer_not_after(loop, &session->timer, session->last);
+    return loop->now >= session->last;
 }
 
 /* ---- handshakes ---------------------------------------------------------------------------------------------- */
+
+/* Goes on with the handshake of TLS. */
+static void secure(struct side *side)
+{
+    int done = side->tls == NULL ? -1 : tls_shake_hands(side->tls);
+    side->securing = done == 0;
+    side->blocked = done != 1;
+    side->readable = done == 1;
+    if (done < 0)
+        end_input(side, side->tls == NULL ? "lost (out of memory)" : tls_words(side->tls));
+    else if (done == 1)
+        deliver(other(side));
+}
+
+/* Puts TLS on a connection, if there is to be any; `host` as for tls_open. */
+static void begin_to_secure(struct side *side, SSL_CTX *context, const char *host)
+{
+    if (context == NULL)
+        return;
+    side->tls = tls_open(context, side->fd, host);
+    secure(side);
+}
 
 /* Tries the upstream's addresses, one after the other, from where it was; `error` is what became of the last. */
 static void dial_next(struct session *session, int error)
@@ -201,8 +273,10 @@ static void dialled(struct session *session)
     struct side *upstream = &session->upstream;
     int error = dial_outcome(upstream->fd);
     session->dialling = 0;
-    if (error == 0)
+    if (error == 0) {
+        begin_to_secure(upstream, session->crowd->to_upstreams, wsproxy_pull_upstream_host(session->p));
         return;
+    }
     close(upstream->fd);
     upstream->fd = -1;
     dial_next(session, error);
@@ -222,6 +296,8 @@ static void shake_hands(struct session *session)
     }
     if (client->hung_up && !client->ended && !wsproxy_pull_wants_input(p, WSPROXY_CLIENT))
         end_input(client, NULL);
+    if (client->securing && wsproxy_pull_output(p, WSPROXY_CLIENT, &part, 1) > 0)
+        wsproxy_pull_output_failed(p, WSPROXY_CLIENT); /* too slow to be told so */
     if (upstream->fd < 0 && !upstream->ended && wsproxy_pull_output(p, WSPROXY_UPSTREAM, &part, 1) > 0)
         dial_next(session, 0);
 }
@@ -251,7 +327,7 @@ static void go_on(struct session *session)
         loop_do_later(loop, &session->task);
     finish(&session->client);
     finish(&session->upstream);
-    if (wsproxy_pull_is_over(session->p))
+    if (is_over(session))
         end(session);
     else
         timer_not_after(loop, &session->timer, wsproxy_pull_deadline(session->p));
@@ -267,11 +343,13 @@ static void on_events(struct source *source, uint32_t events)
         tell_time(session);
     if (side == &session->upstream && session->dialling)
         dialled(session);
-    if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+    else if (side->securing)
+        secure(side);
+    if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) && !side->securing)
         side->readable = !side->ended;
     if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
         side->hung_up = 1;
-    if (side->blocked && (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))) {
+    if (side->blocked && !side->securing && (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))) {
         side->blocked = 0;
         deliver(other(side)); /* which may have been held back */
     }
@@ -304,7 +382,7 @@ static void run(struct task *task)
 /* ---- sessions ------------------------------------------------------------------------------------------------ */
 
 /* Whom the upstream is told of, if wsproxy_config_set_forwarded says so. */
-static void name_peer(wsproxy *p, const struct place *peer)
+static void name_peer(wsproxy *p, const struct place *peer, int is_secure)
 {
     const struct sockaddr_in *v4 = (const void *)&peer->address;
     const struct sockaddr_in6 *v6 = (const void *)&peer->address;
@@ -312,7 +390,7 @@ static void name_peer(wsproxy *p, const struct place *peer)
     int family = peer->address.ss_family;
     if ((family == AF_INET && inet_ntop(family, &v4->sin_addr, text, sizeof text) != NULL) ||
         (family == AF_INET6 && inet_ntop(family, &v6->sin6_addr, text, sizeof text) != NULL))
-        wsproxy_pull_set_peer(p, text, 0);
+        wsproxy_pull_set_peer(p, text, is_secure);
 }
 
 int session_open(struct crowd *crowd, int fd, const struct place *peer)
@@ -333,12 +411,13 @@ int session_open(struct crowd *crowd, int fd, const struct place *peer)
                                       .source.on_events = on_events};
     crowd_enter(crowd, session);
     tell_time(session);
-    name_peer(p, peer);
+    name_peer(p, peer, crowd->to_clients != NULL);
     if (wsproxy_pull_connect(p, crowd->upstream) != WSPROXY_OK ||
         loop_watch(crowd->loop, fd, &session->client.source, EPOLLIN | EPOLLOUT | EPOLLRDHUP) != 0) {
         end(session);
         return -1;
     }
+    begin_to_secure(&session->client, crowd->to_clients, NULL);
     go_on(session);
     return 0;
 }

@@ -16,6 +16,8 @@
  *  7. wsproxy_pull_wants_fin is answered with shutdown(SHUT_WR), once per side.
  *  8. wsproxy_pull_is_over: what waits is written as far as it goes, both connections are closed, and so is the session.
  *     A client that was refused is let read why (epoll_linger.h).
+ *  9. TLS is the host's (epoll_tls.h), and lies below all this: bytes are encrypted when the library hands them out, and
+ *     are written for the library then; what the socket has no room for waits here, and the end of the session for it.
  */
 #ifndef EPOLL_SESSION_H
 #define EPOLL_SESSION_H
@@ -31,8 +33,10 @@ struct side {
     struct session *session;
     int name;     /* WSPROXY_CLIENT or WSPROXY_UPSTREAM */
     int fd;       /* -1: none */
+    struct tls *tls; /* NULL: none */
+    int securing; /* its handshake is under way: the library's bytes wait for that */
     int readable; /* recv may bring something: what epoll has told and recv has not taken back */
-    int blocked;  /* send has said EAGAIN, or connect is not through: epoll will tell */
+    int blocked;  /* send has said EAGAIN, or connect is not through, or TLS: epoll will tell */
     int hung_up;  /* no more is sent from there than has come */
     int ended;    /* the library was told so */
     int finished; /* our half is closed */
@@ -45,6 +49,7 @@ struct session {
     struct timer timer;
     struct task task; /* to go on, or to be freed */
     int64_t told;     /* the time, as the library knows it */
+    int64_t last;     /* when what TLS has still to write is given up; 0: not over yet */
     size_t tried;     /* addresses of the upstream */
     int dialling, open, over;
     int in_text[3]; /* for the hook */

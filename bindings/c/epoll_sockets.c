@@ -95,12 +95,12 @@ int places_of_url(struct places *places, const char *url, struct trouble *troubl
         snprintf(places->name, sizeof places->name, "%.*s", (int)len, url + 8);
         return 0;
     }
-    if (strncasecmp(url, "ws://", 5) != 0)
-        return fail(trouble, 1, url, "wss:// needs a TLS library, which this host has none of; target/c/proxy speaks it");
-    if (split_authority(url + 5, strcspn(url + 5, "/?"), host, port) != 0)
+    int is_secure = strncasecmp(url, "wss:", 4) == 0;
+    const char *authority = url + (is_secure ? 6 : 5); /* the library has seen to it that there is "//" before it */
+    if (split_authority(authority, strcspn(authority, "/?"), host, port) != 0)
         return fail(trouble, 1, url, "no host and port");
     if (port[0] == '\0')
-        strcpy(port, "80");
+        strcpy(port, is_secure ? "443" : "80");
     const char *why = look_up(&found, host, port, 0);
     if (why != NULL)
         return fail(trouble, 0, host, why);

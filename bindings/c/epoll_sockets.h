@@ -44,7 +44,7 @@ int listener_open(struct listener *listener, const char *text, struct trouble *t
 
 void listener_close(struct listener *listener);
 
-/* Looks up the host of a URL that the library takes: ws://host[:port]... or ws+unix:/socket... Returns 0 or -1. */
+/* Looks up the host of a URL that the library takes: ws://host[:port]..., wss://... or ws+unix:/socket... Returns 0 or -1. */
 int places_of_url(struct places *places, const char *url, struct trouble *trouble);
 
 void places_free(struct places *places);

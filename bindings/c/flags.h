@@ -2,7 +2,7 @@
  * flags.h - the command line of the hosts: proxy.c and proxy_epoll.c.
  *
  * Rule: a wrong flag is told on stderr and changes nothing; what a value may be is the library's to say. A flag that
- * only a host with the library's own server can do something with is refused by the other.
+ * only a host with the library's threads can do something with is refused by the other.
  */
 #ifndef FLAGS_H
 #define FLAGS_H
@@ -18,18 +18,22 @@
 
 #include "hook.h"
 
-enum { DRAIN_TIMEOUT_MS = 20000 }; /* the default: more than any closing handshake may take */
+enum {
+    DRAIN_TIMEOUT_MS = 20000, /* the default: more than any closing handshake may take */
+    MOST_CA_FILES = 16
+};
 
 /* Whose command line it is. */
 struct program {
     const char *name, *usage;
-    int is_event_loop; /* it has sockets and one thread of its own, and no TLS */
+    int is_event_loop; /* it has sockets, TLS and one thread of its own */
 };
 
 struct options {
     const struct program *program;
     const char *listen, *upstream;
-    const char *tls_cert, *tls_key;
+    const char *tls_cert, *tls_key, *tls_ca[MOST_CA_FILES];
+    size_t tls_ca_count;
     uint64_t max_connections; /* 0: any number */
     int64_t drain_timeout_ms;
     enum hook hook;
@@ -101,6 +105,16 @@ static int parse_limit(struct options *options, const char *flag, const char *va
     return -1;
 }
 
+/* The library reads the file, and says what is wrong with it. */
+static int parse_ca(struct options *options, const char *file)
+{
+    if (options->tls_ca_count == MOST_CA_FILES ||
+        wsproxy_config_add_upstream_ca_file(options->config, file) != WSPROXY_OK)
+        return 0;
+    options->tls_ca[options->tls_ca_count++] = file;
+    return 1;
+}
+
 /* Handles a flag that has a value; results as those of parse_limit. */
 static int parse_valued(struct options *options, const char *flag, const char *value)
 {
@@ -118,7 +132,7 @@ static int parse_valued(struct options *options, const char *flag, const char *v
     if (strcmp(flag, "--threads") == 0)
         return parse_threads(value, options->config);
     if (strcmp(flag, "--tls-ca") == 0)
-        return wsproxy_config_add_upstream_ca_file(options->config, value) == WSPROXY_OK;
+        return parse_ca(options, value);
     if (strcmp(flag, "--origin") == 0)
         return wsproxy_config_add_origin(options->config, value) == WSPROXY_OK;
     return parse_limit(options, flag, value);
@@ -138,8 +152,6 @@ static const char *why_not_here(const char *flag)
 {
     if (strcmp(flag, "--threads") == 0)
         return "one thread serves all sessions here; target/c/proxy has threads";
-    if (strncmp(flag, "--tls-", 6) == 0)
-        return "this host has no TLS library; target/c/proxy speaks TLS";
     return NULL;
 }
 

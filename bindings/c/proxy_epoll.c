@@ -1,13 +1,12 @@
 /*
  * proxy_epoll.c - a WebSocket proxy in C on one thread: an event loop of the host's own, and all sessions on it.
  *
- *     cc -std=c99 proxy_epoll.c epoll_*.c -o proxy-epoll $(pkg-config --cflags --libs wsproxy)
+ *     cc -std=c99 proxy_epoll.c epoll_*.c -o proxy-epoll $(pkg-config --cflags --libs wsproxy openssl)
  *     ./proxy-epoll --listen 127.0.0.1:8080 --upstream ws://127.0.0.1:9000 --hook pass --print
  *
  * Rules. Nothing blocks but the start, which looks up names. The loop is in epoll_loop.c, a session in epoll_session.c:
  * here are clients that come, and the end. SIGTERM and SIGINT are read from a descriptor like everything else, so that
- * no handler disturbs anything. There is no TLS: wss:// and certificates are for target/c/proxy, whose sessions the
- * library runs itself. The command line is in flags.h.
+ * no handler disturbs anything. TLS is the host's own, in epoll_tls.c. The command line is in flags.h.
  */
 #define _GNU_SOURCE
 
@@ -15,6 +14,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -43,6 +43,7 @@ static const struct program program = {
     "proxy-epoll",
     "usage: proxy-epoll --listen HOST:PORT|unix:PATH --upstream URL\n"
     "             [--hook none|pass|upper] [--aggregate] [--origin ORIGIN]...\n"
+    "             [--tls-cert FILE --tls-key FILE] [--tls-ca FILE]...\n"
     "             [--max-connections N] [--drain-timeout MS] [--idle-timeout MS]\n"
     "             [--max-frame-size N] [--max-message-size N] [--max-fragments N] [--print] [--help]\n"
     "bindings/c/README.md tells what each is.\n",
@@ -281,12 +282,32 @@ static int serve(void)
     return 1;
 }
 
+/* What TLS is spoken with, where it is. Returns 0 or the status that the program ends with. */
+static int prepare_tls(const struct options *options)
+{
+    struct trouble trouble;
+    if (strncasecmp(options->upstream, "wss:", 4) == 0) {
+        crowd.to_upstreams = tls_to_upstreams(options->tls_ca, options->tls_ca_count, &trouble);
+        if (crowd.to_upstreams == NULL)
+            return tell("--upstream", options->upstream, &trouble);
+    }
+    if (options->tls_cert != NULL) {
+        crowd.to_clients = tls_to_clients(options->tls_cert, options->tls_key, &trouble);
+        if (crowd.to_clients == NULL)
+            return tell("--tls-cert", options->tls_cert, &trouble);
+    }
+    return 0;
+}
+
 static int run(struct options *options)
 {
     struct trouble trouble;
     if (!check_upstream(options))
         return 2;
     raise_descriptor_limit();
+    int status = prepare_tls(options);
+    if (status != 0)
+        return status;
     if (places_of_url(&crowd.places, options->upstream, &trouble) != 0)
         return tell("--upstream", options->upstream, &trouble);
     if (listener_open(&door.listener, options->listen, &trouble) != 0)
@@ -301,11 +322,13 @@ static int run(struct options *options)
     crowd.print = options->print;
     door.most = options->max_connections;
     drain.timeout_ms = options->drain_timeout_ms;
-    int status = serve();
+    status = serve();
     if (!door.is_over)
         listener_close(&door.listener);
     loop_close(&loop);
     places_free(&crowd.places);
+    SSL_CTX_free(crowd.to_upstreams);
+    SSL_CTX_free(crowd.to_clients);
     return status;
 }
 

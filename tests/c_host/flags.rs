@@ -1,6 +1,6 @@
 //! The command line.
 
-use super::host::{Which, BOTH};
+use super::host::{on_both, Which, BOTH};
 
 const GOOD: [&str; 4] = ["--listen", "127.0.0.1:0", "--upstream", "ws://127.0.0.1:1"];
 
@@ -41,26 +41,25 @@ fn refuses(host: Which, wrong: &[(&[&str], &str)]) {
 }
 
 #[test]
-fn wrong_flags_of_the_librarys_server_end_the_host_with_words() {
-    let wrong: [(&[&str], &str); 5] = [
-        (&["--threads", "2"], "--threads 2"),
+fn wrong_flags_of_tls_end_either_host_with_words() {
+    let wrong: [(&[&str], &str); 4] = [
         (&["--tls-ca", "/nowhere/ca.pem"], "cannot read /nowhere/ca.pem: No such file"),
         (&["--tls-cert", "/nowhere/cert.pem"], "missing flag --tls-key"),
         (&["--tls-key", "/nowhere/key.pem"], "missing flag --tls-cert"),
         (&["--tls-cert", "/nowhere/cert.pem", "--tls-key", "/"], "cannot read /nowhere/cert.pem"),
     ];
-    refuses(Which::Server, &wrong);
+    on_both(|host| refuses(host, &wrong));
 }
 
 #[test]
-fn an_event_loop_refuses_threads_and_tls_with_words() {
-    let wrong: [(&[&str], &str); 7] = [
+fn threads_that_the_librarys_server_has_not_end_the_host_with_words() {
+    refuses(Which::Server, &[(&["--threads", "2"], "--threads 2")]);
+}
+
+#[test]
+fn an_event_loop_refuses_threads_and_wrong_places_with_words() {
+    let wrong: [(&[&str], &str); 2] = [
         (&["--threads", "caller"], "no use for --threads: one thread serves all sessions"),
-        (&["--tls-ca", "/nowhere/ca.pem"], "no use for --tls-ca: this host has no TLS"),
-        (&["--tls-cert", "/nowhere/cert.pem"], "no use for --tls-cert: this host has no TLS"),
-        (&["--tls-key", "/nowhere/key.pem"], "no use for --tls-key: this host has no TLS"),
-        (&["--upstream", "wss://127.0.0.1:1"], "wss:// needs a TLS library"),
-        (&["--upstream", "WSS://127.0.0.1:1"], "wss:// needs a TLS library"),
         (&["--listen", "::1:80"], "an IPv6 address in brackets"),
     ];
     refuses(Which::EventLoop, &wrong);

@@ -54,7 +54,16 @@ impl Which {
                 "bindings/c/epoll_loop.c",
                 "bindings/c/epoll_session.c",
                 "bindings/c/epoll_sockets.c",
+                "bindings/c/epoll_tls.c",
             ],
+        }
+    }
+
+    /// Besides ours. They come before what needs them.
+    fn libraries(self) -> &'static [&'static str] {
+        match self {
+            Which::Server => &[],
+            Which::EventLoop => &["-Wl,--no-as-needed", "-lssl", "-lcrypto"],
         }
     }
 
@@ -67,7 +76,7 @@ impl Which {
             let folder = format!("c_host_{}", self.name()); // each its own links to the library
             let program = shared_library::linkable(&folder).join(self.name());
             let mut compiler = Command::new("cc");
-            compiler.arg("-std=c99");
+            compiler.arg("-std=c99").args(self.libraries());
             shared_library::link_all(compiler, self.sources(), &program);
             program
         })

@@ -73,7 +73,7 @@ const fn proxy(name: &'static str, shape: Shape, factor: f64, flags: Flags) -> P
 }
 
 const fn proxy_epoll(name: &'static str, flags: Flags) -> Peer {
-    let program = Program::Host { name: "proxy-epoll", flags, tls: false };
+    let program = Program::Host { name: "proxy-epoll", flags, tls: true };
     Peer { name, shape: Shape::Loop, budget: Some(Budget::of(LOOP, 1.15)), program }
 }
 

@@ -14,6 +14,8 @@ use crate::stream::Stream;
 /// What an idle connection holds, and what reads that fill the buffer make it grow to.
 const SMALL: usize = 2 * 1024;
 const LARGE: usize = 256 * 1024;
+/// Reads after which others have their turn: a connection that a fast proxy feeds would keep them waiting for ever.
+const AT_A_STRETCH: usize = 16;
 
 #[derive(PartialEq)]
 enum State {
@@ -21,6 +23,15 @@ enum State {
     Open,
     Closing,
     Closed,
+}
+
+/// What was done of what there is.
+pub enum Served {
+    All,
+    /// There may be more.
+    Some,
+    /// The connection is over.
+    Over,
 }
 
 pub struct Connection {
@@ -42,13 +53,14 @@ impl Connection {
         Connection { stream, state, buffer, unread: 0..0, answers: 0..0, drained: false }
     }
 
-    /// Does what can be done now; `false` when the connection is over.
-    pub fn serve(&mut self) -> Result<bool, String> {
+    /// Does what can be done now.
+    pub fn serve(&mut self) -> Result<Served, String> {
         self.drained = false;
+        let mut reads = 0;
         loop {
             if !self.answers.is_empty() {
                 if !self.write()? {
-                    return Ok(true);
+                    return Ok(Served::All);
                 }
             } else if self.state == State::Closing {
                 self.stream.finish();
@@ -56,9 +68,13 @@ impl Connection {
             } else if self.state == State::Opening && self.open()? || self.answer_messages()? {
                 continue;
             } else if self.drained {
-                return Ok(true);
-            } else if let Some(is_open) = self.read()? {
-                return Ok(is_open);
+                return Ok(Served::All);
+            } else if reads == AT_A_STRETCH {
+                return Ok(Served::Some);
+            } else if let Some(served) = self.read()? {
+                return Ok(served);
+            } else {
+                reads += 1;
             }
         }
     }
@@ -76,20 +92,20 @@ impl Connection {
         Ok(true)
     }
 
-    /// `Some` when there is nothing to go on with: whether the connection lasts.
-    fn read(&mut self) -> Result<Option<bool>, String> {
+    /// `Some` when there is nothing to go on with.
+    fn read(&mut self) -> Result<Option<Served>, String> {
         self.make_room();
         let room = self.buffer.len() - self.unread.end;
         match self.stream.read(&mut self.buffer[self.unread.end..]) {
-            Ok(0) => Ok(Some(false)),
+            Ok(0) => Ok(Some(Served::Over)),
             Ok(_) if self.state == State::Closed => Ok(None),
             Ok(count) => {
                 self.unread.end += count;
                 self.drained = count < room && self.stream.is_drained_by_short_reads();
                 Ok(None)
             }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(Some(true)),
-            Err(_) => Ok(Some(false)), // reset
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(Some(Served::All)),
+            Err(_) => Ok(Some(Served::Over)), // reset
         }
     }
 

@@ -14,7 +14,7 @@ use std::error::Error;
 use std::io::stdin;
 use std::net::TcpListener;
 
-use connection::Connection;
+use connection::{Connection, Served};
 use nix::sys::socket::Backlog;
 use stream::Acceptor;
 use wsproxy_bench::readiness::Readiness;
@@ -28,6 +28,8 @@ struct Echo {
     readiness: Readiness,
     connections: HashMap<u64, Connection>,
     accepted: u64,
+    /// Those that have had their turn and are not through.
+    hungry: Vec<u64>,
 }
 
 impl Echo {
@@ -45,8 +47,10 @@ impl Echo {
 
     fn serve(&mut self, number: u64) -> Result<(), Box<dyn Error>> {
         let Some(connection) = self.connections.get_mut(&number) else { return Ok(()) };
-        if !connection.serve().map_err(|words| format!("connection {number}: {words}"))? {
-            self.connections.remove(&number);
+        match connection.serve().map_err(|words| format!("connection {number}: {words}"))? {
+            Served::All => {}
+            Served::Some => self.hungry.push(number),
+            Served::Over => drop(self.connections.remove(&number)),
         }
         Ok(())
     }
@@ -63,16 +67,21 @@ fn run() -> Result<(), Box<dyn Error>> {
     readiness.watch_input(stdin(), INPUT)?;
     let acceptor = Acceptor::new(&files)?;
     let connections = HashMap::new();
-    let mut echo = Echo { listener, acceptor, readiness, connections, accepted: 0 };
+    let mut echo = Echo { listener, acceptor, readiness, connections, accepted: 0, hungry: Vec::new() };
     let mut ready = Vec::new();
     loop {
-        echo.readiness.wait(-1, &mut ready)?;
+        let hungry = std::mem::take(&mut echo.hungry);
+        let patience = if hungry.is_empty() { -1 } else { 0 };
+        echo.readiness.wait(patience, &mut ready)?;
         for number in &ready {
             match *number {
                 INPUT => return Ok(()),
                 LISTENER => echo.accept()?,
                 number => echo.serve(number)?,
             }
+        }
+        for number in hungry {
+            echo.serve(number)?;
         }
     }
 }
