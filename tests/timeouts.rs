@@ -5,6 +5,7 @@
 
 mod support;
 
+use std::io::Read;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -248,6 +249,26 @@ fn a_side_that_takes_nothing_is_cut_off_and_meanwhile_its_own_frames_flow() {
             let fault = if side == Side::Client { Fault::Client } else { Fault::Upstream };
             timed_out(host.outcome().unwrap_err(), fault, "took no bytes for 1000 ms");
             drop(stalled);
+            flooding.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_side_that_takes_nothing_is_cut_off_while_the_other_has_still_to_answer() {
+    on_every_policy(|policy| {
+        for side in Side::BOTH {
+            let config = config(policy, |c| {
+                c.write_timeout(SHORT).close_timeout(Duration::from_secs(3600)).unwrap();
+            });
+            let (mut stalled, mut other, host) = session_from(side, config, pass);
+            let flooding = flood(other.twin());
+            other.hear_close();
+            let mut taken = vec![0; 1 << 20];
+            while stalled.stream.read(&mut taken).is_ok_and(|count| count > 0) {}
+            assert!(!host.has_ended(), "{policy:?}: the other was not waited for");
+            other.stream.shutdown(std::net::Shutdown::Both).unwrap();
+            assert_eq!(host.outcome().unwrap_err().kind(), ErrorKind::Timeout);
             flooding.join().unwrap();
         }
     });
