@@ -67,7 +67,8 @@ fn run() -> Result<(), Box<dyn Error>> {
     readiness.watch_input(stdin(), INPUT)?;
     let acceptor = Acceptor::new(&files)?;
     let connections = HashMap::new();
-    let mut echo = Echo { listener, acceptor, readiness, connections, accepted: 0, hungry: Vec::new() };
+    let mut echo =
+        Echo { listener, acceptor, readiness, connections, accepted: 0, hungry: Vec::new() };
     let mut ready = Vec::new();
     loop {
         let hungry = std::mem::take(&mut echo.hungry);
