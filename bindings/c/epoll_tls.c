@@ -25,8 +25,9 @@ enum {
 struct tls {
     SSL *ssl;
     int fd;
-    int drained; /* the socket had less than was asked of it */
+    int drained; /* the socket had less than was asked of it, in this call of tls_recv */
     int cut_off; /* it is at its end */
+    int secured; /* the handshake is over; OpenSSL forgets that with an error */
     char *waiting;
     size_t from, to, room; /* in `waiting` */
     char words[200];
@@ -119,10 +120,10 @@ static int fail_call(struct tls *tls, const char *what, int result)
         return -1;
     }
     long verdict = SSL_get_verify_result(tls->ssl);
-    if (!SSL_is_init_finished(tls->ssl) && verdict != X509_V_OK)
+    if (!tls->secured && verdict != X509_V_OK)
         return fail(tls, "the TLS certificate is not trusted", X509_verify_cert_error_string(verdict));
     if (tls->cut_off)
-        return fail(tls, what, SSL_is_init_finished(tls->ssl) ? "it ended without a close_notify" : "the connection was closed");
+        return fail(tls, what, tls->secured ? "it ended without a close_notify" : "the connection was closed");
     return fail(tls, what, reason());
 }
 
@@ -228,6 +229,7 @@ int tls_shake_hands(struct tls *tls)
         fail_call(tls, "the TLS handshake failed", result);
         result = errno == EAGAIN ? 0 : -1;
     }
+    tls->secured = result == 1;
     if (tls_flush(tls) < 0 && result >= 0) /* an alert goes too */
         return fail(tls, "the TLS handshake failed", strerror(errno));
     return result;
@@ -239,6 +241,7 @@ ptrdiff_t tls_recv(struct tls *tls, void *room, size_t size)
     int count = 1;
     ERR_clear_error();
     errno = 0;
+    tls->drained = 0; /* since it was asked more may have come, of which the loop has told */
     while (total < size) { /* one call brings one record at most */
         size_t rest = size - total;
         count = SSL_read(tls->ssl, (char *)room + total, rest > INT_MAX ? INT_MAX : (int)rest);

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use tungstenite::{Message, WebSocket};
 use super::host::{
     close, close_code, echo, echo_one, echoes, on_both, refusal, Client, Host, PATIENCE,
 };
+use super::shared_library;
 
 /// A certificate that vouches for itself, in files and for rustls.
 struct Identity {
@@ -73,6 +75,19 @@ fn secure_upstream(
 /// One that sends every message back.
 fn secure_echo(identity: &Identity) -> u16 {
     secure_upstream(identity, echo_one)
+}
+
+/// Between two ends of its own: `tests/c/epoll_tls.c`.
+#[test]
+fn tls_of_the_event_loop_keeps_its_rules() {
+    let identity = Identity::new();
+    let program = shared_library::linkable("c_host_epoll_tls").join("epoll_tls");
+    let mut compiler = Command::new("cc");
+    compiler.args(["-std=gnu11", "-Wl,--no-as-needed", "-lssl", "-lcrypto"]);
+    shared_library::link(compiler, "tests/c/epoll_tls.c", &program);
+    for mut run in [Command::new(&program), shared_library::valgrind(&program)] {
+        shared_library::run(run.args([identity.file("cert.pem"), identity.file("key.pem")]));
+    }
 }
 
 type Secure = rustls::StreamOwned<ClientConnection, TcpStream>;
