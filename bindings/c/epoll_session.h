@@ -1,6 +1,6 @@
 /*
  * epoll_session.h - one client and its upstream: two sockets of ours, and between them a session of the library's that
- * is driven by pull. This is the part to copy.
+ * is driven by pull. With epoll_carry.h it is the part to copy.
  *
  * Rules of the event-loop face, as they are kept here:
  *  1. wsproxy_pull_tick before all else in a turn, with the loop's time; then wsproxy_pull_deadline says when to come

@@ -49,6 +49,7 @@ impl Which {
             Which::Server => &["bindings/c/proxy.c"],
             Which::EventLoop => &[
                 "bindings/c/proxy_epoll.c",
+                "bindings/c/epoll_carry.c",
                 "bindings/c/epoll_crowd.c",
                 "bindings/c/epoll_linger.c",
                 "bindings/c/epoll_loop.c",
