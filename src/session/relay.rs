@@ -100,14 +100,16 @@ impl Relay {
     }
 
     /// Whether a frame from `from` waits for its verdict. `false` also when so much waits for the other side that it
-    /// has to be written first: only where a hook makes more of the frames than was read.
+    /// has to be written first, before another frame is looked at: where a hook makes more of them than was read, or the
+    /// host has sent much.
     #[inline]
     pub(crate) fn poll(&mut self, from: Side) -> bool {
         self.heed();
         if *self.left.get(from) && !self.may_go_on(from) {
             return false;
         }
-        *self.left.get_mut(from) = self.engine.directions.get(from).is_full();
+        let direction = self.engine.directions.get(from);
+        *self.left.get_mut(from) = direction.is_full() && !direction.has_frame();
         !*self.left.get(from) && self.engine.poll(from)
     }
 

@@ -29,6 +29,21 @@ fn a_verdict_may_come_late_and_meanwhile_the_other_direction_goes_on_and_the_ord
 }
 
 #[test]
+fn a_frame_that_waits_is_told_however_much_is_sent_to_the_other_side_meanwhile() {
+    let mut session = Session::open(Config::new());
+    session.pull.input(Side::Client, &frame(Side::Client, 0x81, b"one")).unwrap();
+    assert!(session.pull.poll(Side::Client));
+    session.proxy.send(Side::Upstream, Kind::Binary, &vec![7; 300_000]).unwrap();
+    session.pull.tick(1001);
+    assert!(session.pull.has_output(Side::Upstream));
+    assert!(session.pull.poll(Side::Client), "it was withdrawn");
+    assert_eq!(session.pull.frame(Side::Client).unwrap().payload(), b"one");
+    session.settle();
+    let expected = [(0x82, vec![7; 300_000]), (0x81, b"one".to_vec())];
+    assert!(session.frames(Side::Upstream) == expected);
+}
+
+#[test]
 fn the_end_of_a_stream_counts_behind_the_frames_that_came_before_it() {
     let mut session = Session::open(Config::new());
     let two = [frame(Side::Client, 0x81, b"one"), frame(Side::Client, 0x81, b"two")].concat();
