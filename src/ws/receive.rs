@@ -291,11 +291,11 @@ impl Receiver {
     #[inline]
     fn complete(&mut self, current: &Current, next: &mut Option<Arrival>) -> Result<(), Violation> {
         let Current { header, message, done } = *current;
-        self.stats.count_frame(header.kind, done);
+        if message == Kind::Text && header.fin && !header.kind.is_control() {
+            self.end_text()?;
+        }
+        self.stats.count_frame(header.kind, done); // what is wrong is not counted, however it comes
         if !header.kind.is_control() {
-            if message == Kind::Text && header.fin {
-                self.end_text()?;
-            }
             let is_whole = header.fin && header.kind != Kind::Continuation;
             if self.rules.aggregate && !is_whole {
                 *next = self.join(current);

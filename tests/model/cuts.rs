@@ -1,9 +1,10 @@
-//! However the input is cut, the output is the same: the same bytes and the same verdicts, whole, byte by byte and
-//! at random places; and frames that are only looked at, now and then, go on as if they were not.
+//! However the input is cut, the output is the same: the same bytes, the same verdicts and the same counts, whole, byte
+//! by byte and at random places; and frames that are only looked at, now and then, go on as if they were not.
 
 use wsproxy::ws::close::Close;
 use wsproxy::ws::engine::{Engine, Seeds};
 use wsproxy::ws::frame::{Kind, PerSide, Side};
+use wsproxy::ws::stats::Stats;
 use wsproxy::ws::verdict::Verdict;
 
 use crate::plan::{Planner, Settings};
@@ -56,8 +57,8 @@ pub(crate) fn check(mut random: Random, trace: bool) {
 }
 
 impl Script {
-    /// What leaves for the client and for the upstream.
-    fn run(&self, cut: Cut, keepalive: [u8; 8]) -> [Frames; 2] {
+    /// What leaves for the client and for the upstream, and what was counted.
+    fn run(&self, cut: Cut, keepalive: [u8; 8]) -> ([Frames; 2], Stats) {
         let rules = rules(&self.settings);
         let both = PerSide { client: rules, upstream: rules };
         let mut engine = Engine::new(both, &Seeds { masks: [[1; 32], [2; 32]], keepalive });
@@ -99,10 +100,11 @@ impl Script {
         flush(&mut engine, &mut got, &mut random);
         let mut sent = got[self.from.other() as usize].frames.iter().map(|frame| &frame.payload);
         assert!(glances.iter().all(|glance| sent.any(|sent| sent == glance)), "seen and not sent");
-        got.map(|got| {
+        let frames = got.map(|got| {
             assert!(got.fault.is_none() && got.is_between_frames(), "{:?}", got.fault);
             got.frames.into_iter().map(|frame| (frame.opcode, frame.fin, frame.payload)).collect()
-        })
+        });
+        (frames, engine.stats())
     }
 
     /// Lets a frame go on; what it said, but for a close frame.
