@@ -80,7 +80,7 @@ impl Control {
         }
     }
 
-    /// How soon the end was asked for. Cheap: once per frame.
+    /// How soon the end was asked for. Cheap: it may be asked once per frame.
     pub(crate) fn urgency(&self) -> Urgency {
         self.end.urgency()
     }
@@ -231,6 +231,30 @@ pub(crate) struct Mailbox {
 struct Queue {
     frames: VecDeque<(Kind, Vec<u8>)>,
     bytes: usize,
+    /// How many of them are control frames.
+    controls: usize,
+}
+
+impl Queue {
+    fn note_taken(&mut self, kind: Kind, len: usize) {
+        self.bytes -= len + OVERHEAD;
+        self.controls -= usize::from(kind.is_control());
+    }
+
+    /// Those behind the first frame, which was refused.
+    fn deliver_controls(&mut self, mut take: impl FnMut(Kind, &[u8]) -> bool) {
+        let mut frames = std::mem::take(&mut self.frames);
+        let mut is_first = true;
+        frames.retain(|(kind, payload)| {
+            let is_offered = !std::mem::replace(&mut is_first, false) && kind.is_control();
+            let taken = is_offered && take(*kind, payload);
+            if taken {
+                self.note_taken(*kind, payload.len());
+            }
+            !taken
+        });
+        self.frames = frames;
+    }
 }
 
 impl Mailbox {
@@ -256,6 +280,7 @@ impl Mailbox {
             ));
         }
         queue.bytes += payload.len() + OVERHEAD;
+        queue.controls += usize::from(kind.is_control());
         queue.frames.push_back((kind, payload.to_vec()));
         self.has_mail.store(true, Ordering::Release);
         Ok(())
@@ -266,29 +291,31 @@ impl Mailbox {
         self.told.store(false, Ordering::Release);
     }
 
-    /// Whether a look is worth it. Cheap: once per frame.
+    /// Whether a look is worth it. Cheap: it may be asked once per frame.
     pub(crate) fn has_mail(&self) -> bool {
         self.has_mail.load(Ordering::Acquire)
     }
 
     /// Gives each frame to `take`, in order, until it refuses one by `false`; control frames are offered all the
-    /// same. What was refused stays.
+    /// same. What was refused stays. A peer can have this done for each of its fragments, while many frames wait for the
+    /// end of its message: so nobody goes through those that would be refused.
     pub(crate) fn deliver(&self, mut take: impl FnMut(Kind, &[u8]) -> bool) {
-        let mut queue = self.queue.lock();
-        let Queue { frames, bytes } = &mut *queue;
-        let mut held = false;
-        frames.retain(|(kind, payload)| {
-            let taken = (kind.is_control() || !held) && take(*kind, payload);
-            held |= !taken;
-            if taken {
-                *bytes -= payload.len() + OVERHEAD;
+        let queue = &mut *self.queue.lock();
+        while let Some((kind, payload)) = queue.frames.front() {
+            let (kind, len) = (*kind, payload.len());
+            if !take(kind, payload) {
+                break;
             }
-            !taken
-        });
-        if frames.is_empty() && frames.capacity() > KEPT_FRAMES {
-            *frames = VecDeque::new();
+            queue.frames.pop_front();
+            queue.note_taken(kind, len);
         }
-        self.has_mail.store(!frames.is_empty(), Ordering::Release);
+        if queue.controls > 0 {
+            queue.deliver_controls(take);
+        }
+        if queue.frames.is_empty() && queue.frames.capacity() > KEPT_FRAMES {
+            queue.frames = VecDeque::new();
+        }
+        self.has_mail.store(!queue.frames.is_empty(), Ordering::Release);
     }
 }
 

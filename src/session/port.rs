@@ -6,8 +6,9 @@
 //! the relaying thread after its batch, or by the supervisor. The lock is never held while anybody waits.
 //!
 //! A session drains when both ports are **held**: the last message that the relaying thread has made ready is whole,
-//! and it begins no other, since it reads the request to drain before each frame. Whoever is there first says so,
-//! under the lock: that thread when it comes to write, or else the supervisor.
+//! and it begins no other. It reads the request to drain before each frame that somebody looks at, and else before each
+//! batch: whether it is in the middle of a message is asked while it writes or rests, when its batch is over. Whoever is
+//! there first says so, under the lock: that thread when it comes to write, or else the supervisor.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

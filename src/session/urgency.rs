@@ -48,7 +48,7 @@ impl EndRequest {
         true
     }
 
-    /// How soon. Cheap: once per frame.
+    /// How soon. Cheap: it may be asked once per frame.
     pub(crate) fn urgency(&self) -> Urgency {
         match self.urgency.load(Ordering::Acquire) {
             0 => Urgency::None,
