@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{criterion_group, criterion_main, Bencher, BenchmarkId, Criterion, Throughput};
 use wsproxy::ws::buffer::Buffer;
-use wsproxy::ws::decode::decode;
+use wsproxy::ws::decode::{decode, decode_small};
 use wsproxy::ws::direction::{Direction, Poll};
 use wsproxy::ws::encode::encode;
 use wsproxy::ws::frame::{Kind, Side};
@@ -17,7 +17,7 @@ use wsproxy::ws::limits::Limits;
 use wsproxy::ws::mask::{apply_mask, MaskSource};
 use wsproxy::ws::receive::Rules;
 use wsproxy::ws::utf8::Utf8;
-use wsproxy::Verdict;
+use wsproxy::{Frame, Verdict};
 
 const SMALL: usize = 125;
 const LARGE: usize = 64 * 1024;
@@ -38,7 +38,11 @@ fn frame(from: Side, kind: Kind, len: usize) -> Vec<u8> {
 fn decoding(c: &mut Criterion) {
     let mut group = c.benchmark_group("decode");
     group.throughput(Throughput::Elements(1));
-    for len in [SMALL, 1000, LARGE] {
+    let small = frame(Side::Client, Kind::Binary, SMALL);
+    group.bench_with_input(BenchmarkId::from_parameter(SMALL), &small, |b, bytes| {
+        b.iter(|| decode_small(black_box(bytes), Side::Client)); // as a whole small message is
+    });
+    for len in [1000, LARGE] {
         let bytes = frame(Side::Client, Kind::Binary, len);
         group.bench_with_input(BenchmarkId::from_parameter(len), &bytes, |b, bytes| {
             b.iter(|| decode(black_box(bytes), Side::Client));
@@ -74,9 +78,14 @@ fn text(c: &mut Criterion) {
     let mut group = c.benchmark_group("utf8");
     let mixed = "Zürich, 東京, Αθήνα 🦀 ".repeat(LARGE / 32);
     let ascii = "plain words, ".repeat(LARGE / 13);
-    for (name, text) in
-        [("ascii", &*ascii), ("mixed", &*mixed), ("small ascii", ascii.split_at(SMALL).0)]
-    {
+    let ends = mixed.char_indices().map(|(at, _)| at);
+    let end = ends.take_while(|at| *at <= SMALL).last().expect("a first character");
+    for (name, text) in [
+        ("ascii", &*ascii),
+        ("mixed", &*mixed),
+        ("small ascii", &ascii[..SMALL]),
+        ("small mixed", &mixed[..end]),
+    ] {
         group.throughput(Throughput::Bytes(text.len() as u64));
         group.bench_function(name, |b| {
             b.iter(|| Utf8::default().feed(black_box(text.as_bytes())));
@@ -106,13 +115,28 @@ fn read(direction: &mut Direction, bytes: &[u8]) -> usize {
     count
 }
 
-/// Deals with all that is there, as a session does; the hook looks at the payload's length.
-fn relay(direction: &mut Direction) {
+type Hook = fn(&mut Frame<'_>) -> Verdict;
+
+fn look(frame: &mut Frame<'_>) -> Verdict {
+    match frame.payload().len() {
+        usize::MAX => Verdict::Drop,
+        _ => Verdict::Forward,
+    }
+}
+
+fn replace(frame: &mut Frame<'_>) -> Verdict {
+    let longer = [b'b'; SMALL + 1];
+    frame.set_payload(&longer).map_or(Verdict::Drop, |()| Verdict::Forward)
+}
+
+fn leave_out(_: &mut Frame<'_>) -> Verdict {
+    Verdict::Drop
+}
+
+/// Deals with all that is there, as a session does.
+fn relay(direction: &mut Direction, hook: Hook) {
     while direction.poll().expect("legal frames") == Poll::Frame {
-        let verdict = match direction.frame() {
-            Some(frame) if frame.payload().len() != usize::MAX => Verdict::Forward,
-            _ => Verdict::Drop,
-        };
+        let verdict = direction.frame().map_or(Verdict::Drop, |mut frame| hook(&mut frame));
         direction.resolve(black_box(verdict));
         if direction.is_full() {
             write(direction);
@@ -127,7 +151,7 @@ fn write(direction: &mut Direction) {
 }
 
 /// The time that the engine needs for `bytes`, so many times.
-fn time_relay(bencher: &mut Bencher, direction: &mut Direction, bytes: &[u8]) {
+fn time_relay(bencher: &mut Bencher, direction: &mut Direction, hook: Hook, bytes: &[u8]) {
     bencher.iter_custom(|iterations| {
         let mut total = Duration::ZERO;
         for _ in 0..iterations {
@@ -135,7 +159,7 @@ fn time_relay(bencher: &mut Bencher, direction: &mut Direction, bytes: &[u8]) {
             while done < bytes.len() {
                 done += read(direction, &bytes[done..]);
                 let begun = Instant::now();
-                relay(direction);
+                relay(direction, hook);
                 total += begun.elapsed();
             }
         }
@@ -162,8 +186,24 @@ fn relaying(c: &mut Criterion) {
                     count => Throughput::Elements(count as u64),
                 });
                 let id = BenchmarkId::new(format!("{kind:?} from {from:?}"), len);
-                group.bench_function(id, |b| time_relay(b, &mut direction, &bytes));
+                group.bench_function(id, |b| time_relay(b, &mut direction, look, &bytes));
             }
+        }
+        group.finish();
+    }
+}
+
+/// What takes another way than frames that go on as they came.
+fn exceptions(c: &mut Criterion) {
+    let hooks: [(&str, Hook); 2] = [("that replaces", replace), ("that drops", leave_out)];
+    for (name, hook) in hooks {
+        let mut group = c.benchmark_group(format!("relay with a hook {name}"));
+        group.throughput(Throughput::Elements(BATCH as u64));
+        for from in Side::BOTH {
+            let mut direction = Direction::new(from, rules(), SEED, [0; 8]);
+            let bytes = frame(from, Kind::Binary, SMALL).repeat(BATCH);
+            let id = BenchmarkId::new(format!("Binary from {from:?}"), SMALL);
+            group.bench_function(id, |b| time_relay(b, &mut direction, hook, &bytes));
         }
         group.finish();
     }
@@ -174,5 +214,5 @@ fn quick() -> Criterion {
     Criterion::default().warm_up_time(second / 4).measurement_time(second).sample_size(30)
 }
 
-criterion_group!(name = engine; config = quick(); targets = decoding, masking, text, relaying);
+criterion_group!(name = engine; config = quick(); targets = decoding, masking, text, relaying, exceptions);
 criterion_main!(engine);

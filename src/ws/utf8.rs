@@ -3,7 +3,8 @@
 //! Theory: all but an unfinished last character is checked at once with SIMD; the unfinished one waits, at most
 //! three bytes. A prefix that no character can begin with is refused before the rest of it comes.
 
-/// Up to here it is worth to see first whether all of it is ASCII, which takes a quarter of the time.
+/// Up to here it is worth to see first whether all of it is ASCII: of what is, it saves three quarters of the time; of
+/// what is not, it costs a third more.
 const SHORT: usize = 256;
 
 /// How far the text of one message has been checked.
