@@ -44,8 +44,13 @@ fn the_header_is_good_c99_c11_and_cxx17() {
 }
 
 #[test]
-fn bad_arguments_and_calls_out_of_order_are_errors_with_words() {
+fn bad_arguments_are_errors_with_words() {
     program("arguments");
+}
+
+#[test]
+fn calls_out_of_order_are_errors_with_words_and_change_nothing() {
+    program("order");
 }
 
 #[test]
@@ -74,8 +79,13 @@ fn handshake_hooks_in_c_see_change_refuse_and_fail() {
 }
 
 #[test]
-fn servers_in_c_serve_count_drain_and_are_freed() {
+fn servers_in_c_serve_count_and_drain() {
     program("server");
+}
+
+#[test]
+fn servers_in_c_end_however_they_are_ended() {
+    program("server_ends");
 }
 
 #[test]
@@ -91,6 +101,11 @@ fn what_an_event_loop_in_c_must_not_do_is_an_error() {
 #[test]
 fn event_loops_in_c_drive_sessions_by_pull() {
     program("pull_sessions");
+}
+
+#[test]
+fn event_loops_in_c_see_sessions_end_however_they_end() {
+    program("pull_ends");
 }
 
 #[test]

@@ -141,4 +141,41 @@ static inline int pull_is(const wsproxy_frame *frame, const char *text)
     return frame != NULL && frame->payload_len == strlen(text) && memcmp(frame->payload, text, frame->payload_len) == 0;
 }
 
+static inline const wsproxy_frame *waits(struct pulled *s, int side, const char *text)
+{
+    const wsproxy_frame *frame = wsproxy_pull_frame(s->p, side);
+    CHECK(pull_is(frame, text));
+    CHECK_INT(frame->from, side);
+    CHECK(wsproxy_pull_frame(s->p, side) == frame); /* the same until its verdict */
+    return frame;
+}
+
+static inline void forward(struct pulled *s, int side, const char *text)
+{
+    waits(s, side, text);
+    CHECK(wsproxy_pull_verdict(s->p, side, WSPROXY_FORWARD) == NULL);
+    pull_take(s);
+}
+
+/* The client closes, the upstream answers and ends its stream. */
+static inline void close_both(struct pulled *s)
+{
+    pull_sends(s, WSPROXY_CLIENT, FIN, CLOSE, "\x03\xe8" "bye", 5);
+    const wsproxy_frame *frame = waits(s, WSPROXY_CLIENT, "bye");
+    CHECK_INT(frame->kind, WSPROXY_CLOSE);
+    CHECK_INT(frame->code, 1000);
+    forward(s, WSPROXY_CLIENT, "bye");
+    pull_hears_close(s, WSPROXY_UPSTREAM, 1000, "bye");
+    CHECK_INT(wsproxy_pull_wants_input(s->p, WSPROXY_CLIENT), 0);
+    pull_sends(s, WSPROXY_UPSTREAM, FIN, CLOSE, "\x03\xe8", 2);
+    forward(s, WSPROXY_UPSTREAM, "");
+    pull_hears_close(s, WSPROXY_CLIENT, 1000, "");
+    CHECK_INT(wsproxy_pull_wants_fin(s->p, WSPROXY_CLIENT), 1); /* we are its server, and close first */
+    CHECK_INT(wsproxy_pull_wants_fin(s->p, WSPROXY_UPSTREAM), 0);
+    CHECK_INT(wsproxy_pull_is_over(s->p), 0);
+    CHECK_INT(wsproxy_pull_input_ended(s->p, WSPROXY_UPSTREAM, NULL, 0), WSPROXY_OK);
+    CHECK_INT(wsproxy_pull_is_over(s->p), 1);
+    CHECK_INT(wsproxy_pull_result(s->p), WSPROXY_OK);
+}
+
 #endif

@@ -2,12 +2,6 @@
 #include "pull.h"
 #include "scene.h"
 
-#define FAILS(p, call, code, words)           \
-    do {                                      \
-        CHECK_INT(call, code);                \
-        CHECK_WORDS(wsproxy_error(p), words); \
-    } while (0)
-
 static const int wrong_sides[] = {0, WSPROXY_BOTH, 4, -1, INT32_MAX, INT32_MIN};
 
 static void null_is_an_error_for_every_function_that_begins(void)
@@ -135,7 +129,8 @@ static void counts_larger_than_the_room_or_the_output_are_refused(void)
     CHECK(pull_is(wsproxy_pull_frame(s.p, WSPROXY_CLIENT), "one"));
     CHECK(wsproxy_pull_room(s.p, WSPROXY_CLIENT, &size) == NULL);
     FAILS(s.p, wsproxy_pull_filled(s.p, WSPROXY_CLIENT, 0), WSPROXY_ERR_STATE, "no room was given");
-    FAILS(s.p, wsproxy_pull_input(s.p, WSPROXY_CLIENT, "x", 1), WSPROXY_ERR_AGAIN, "client");
+    CHECK_INT(wsproxy_pull_input(s.p, WSPROXY_CLIENT, "x", 1), WSPROXY_ERR_AGAIN); /* the other side's fault */
+    CHECK_WORDS(wsproxy_error(s.p), "client");
     FAILS(s.p, wsproxy_pull_wrote(s.p, WSPROXY_UPSTREAM, 1), WSPROXY_ERR_ARGUMENT, "1 bytes were not there, but 0");
     CHECK(wsproxy_pull_verdict(s.p, WSPROXY_CLIENT, WSPROXY_FORWARD) == NULL);
     FAILS(s.p, wsproxy_pull_wrote(s.p, WSPROXY_UPSTREAM, 10), WSPROXY_ERR_ARGUMENT, "10 bytes were not there, but 9");

@@ -143,4 +143,18 @@ static inline void under_each_policy(const char *name, void (*test)(wsproxy_conf
 
 #define UNDER_EACH_POLICY(test) under_each_policy(#test, test)
 
+/* That a call is refused, by whom, and in which words. */
+#define FAILS(p, call, code, words)                                            \
+    do {                                                                       \
+        CHECK_INT(call, code);                                                 \
+        CHECK_WORDS(wsproxy_error(p), words);                                  \
+        CHECK_INT(wsproxy_error_fault(p), WSPROXY_FAULT_HOST);                 \
+    } while (0)
+
+#define SERVER_FAILS(server, call, code, words)                                \
+    do {                                                                       \
+        CHECK_INT(call, code);                                                 \
+        CHECK_WORDS(wsproxy_server_error(server), words);                      \
+    } while (0)
+
 #endif
