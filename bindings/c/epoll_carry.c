@@ -59,6 +59,12 @@ static int judge(struct side *from)
 
 /* ---- bytes --------------------------------------------------------------------------------------------------- */
 
+/* Nothing crosses where there is to be TLS and is none yet, or none that holds. */
+static int is_bare(const struct side *side)
+{
+    return side->is_secure && (side->tls == NULL || side->securing);
+}
+
 /* Writes what TLS could not yet. Returns 1 if nothing waits there. */
 static int flush_tls(struct side *to)
 {
@@ -75,7 +81,7 @@ int flush(struct side *to)
 {
     wsproxy *p = to->session->p;
     wsproxy_bytes parts[PARTS];
-    if (to->fd < 0 || to->blocked || !flush_tls(to))
+    if (to->fd < 0 || to->blocked || is_bare(to) || !flush_tls(to))
         return 0;
     int count = wsproxy_pull_output(p, to->name, parts, PARTS);
     if (count <= 0)
@@ -118,7 +124,7 @@ int carry(struct side *from)
 {
     size_t size;
     void *room;
-    if (!from->readable || (from->tls != NULL && tls_is_held(from->tls)) ||
+    if (!from->readable || is_bare(from) || (from->tls != NULL && tls_is_held(from->tls)) ||
         (room = wsproxy_pull_room(from->session->p, from->name, &size)) == NULL)
         return 0;
     ptrdiff_t count = from->tls == NULL ? recv(from->fd, room, size, 0) : tls_recv(from->tls, room, size);
@@ -130,8 +136,12 @@ int carry(struct side *from)
     } else if (count == 0) {
         end_input(from, NULL);
     } else if (errno == EAGAIN) {
-        from->readable = 0;
+        from->readable = from->tls != NULL && tls_is_paused(from->tls);
         flush(from); /* what TLS has answered */
+        if (from->readable) {
+            loop_do_later(from->session->crowd->loop, &from->session->task);
+            return 0;
+        }
     } else if (errno == EPROTO && from->tls != NULL) {
         end_input(from, tls_words(from->tls));
     } else if (errno != EINTR) {

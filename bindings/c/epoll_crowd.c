@@ -45,6 +45,8 @@ static void tell_all(struct crowd *crowd, void (*tell)(wsproxy *p, int code), in
     for (; session != NULL; session = next) {
         next = session->next; /* this one may go */
         tell(session->p, code);
+        if (tell == abort_now)
+            session_give_up(session);
         session_heed(session);
     }
 }

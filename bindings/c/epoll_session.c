@@ -97,6 +97,8 @@ static int is_over(struct session *session)
 static void secure(struct side *side)
 {
     int done = side->tls == NULL ? -1 : tls_shake_hands(side->tls);
+    if (done == 0 && tls_is_paused(side->tls))
+        loop_do_later(side->session->crowd->loop, &side->session->task);
     side->securing = done == 0;
     side->blocked = done != 1;
     side->readable = done == 1;
@@ -109,7 +111,7 @@ static void secure(struct side *side)
 /* Puts TLS on a connection, if there is to be any; `host` as for tls_open. */
 static void begin_to_secure(struct side *side, SSL_CTX *context, const char *host)
 {
-    if (context == NULL)
+    if (!side->is_secure)
         return;
     side->tls = tls_open(context, side->fd, host);
     secure(side);
@@ -210,10 +212,15 @@ static void on_events(struct source *source, uint32_t events)
         return;
     if (session->told != session->crowd->loop->now)
         tell_time(session);
-    if (side == &session->upstream && session->dialling)
+    if (side == &session->upstream && session->dialling) {
         dialled(session);
-    else if (side->securing)
+        if (session->dialling || side->fd < 0) { /* what was told is of a connection that is no more */
+            go_on(session);
+            return;
+        }
+    } else if (side->securing) {
         secure(side);
+    }
     if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) && !side->securing)
         side->readable = !side->ended;
     if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
@@ -245,7 +252,16 @@ static void run(struct task *task)
     }
     if (session->told != session->crowd->loop->now)
         tell_time(session);
+    if (session->client.securing)
+        secure(&session->client);
+    if (session->upstream.securing)
+        secure(&session->upstream);
     go_on(session);
+}
+
+void session_give_up(struct session *session)
+{
+    session->last = session->crowd->loop->now;
 }
 
 /* ---- sessions ------------------------------------------------------------------------------------------------ */
@@ -275,9 +291,10 @@ int session_open(struct crowd *crowd, int fd, const struct place *peer)
     session->p = p;
     session->crowd = crowd;
     session->task.run = run;
-    session->client = (struct side){.session = session, .name = WSPROXY_CLIENT, .fd = fd, .source.on_events = on_events};
+    session->client = (struct side){.session = session, .name = WSPROXY_CLIENT, .fd = fd,
+                                    .is_secure = crowd->to_clients != NULL, .source.on_events = on_events};
     session->upstream = (struct side){.session = session, .name = WSPROXY_UPSTREAM, .fd = -1,
-                                      .source.on_events = on_events};
+                                      .is_secure = crowd->to_upstreams != NULL, .source.on_events = on_events};
     crowd_enter(crowd, session);
     tell_time(session);
     name_peer(p, peer, crowd->to_clients != NULL);

@@ -33,7 +33,8 @@ struct side {
     struct session *session;
     int name;     /* WSPROXY_CLIENT or WSPROXY_UPSTREAM */
     int fd;       /* -1: none */
-    struct tls *tls; /* NULL: none */
+    int is_secure; /* TLS is spoken there */
+    struct tls *tls; /* NULL: not yet */
     int securing; /* its handshake is under way: the library's bytes wait for that */
     int readable; /* recv may bring something: what epoll has told and recv has not taken back */
     int blocked;  /* send has said EAGAIN, or connect is not through, or TLS: epoll will tell */
@@ -59,6 +60,9 @@ struct session {
 
 /* Serves a client, whose socket it takes over. Returns 0, or -1 if there is no memory: then the socket is closed. */
 int session_open(struct crowd *crowd, int fd, const struct place *peer);
+
+/* What is still to be written is given up. */
+void session_give_up(struct session *session);
 
 /* Has the library hear what wsproxy_drain, wsproxy_stop, wsproxy_abort or wsproxy_send have asked of the session, and
  * goes on with what comes of it. Those may be called on any thread, this on the loop's only. */

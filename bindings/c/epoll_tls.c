@@ -19,7 +19,8 @@ enum {
     RECORD = 16 * 1024,   /* of plain text (RFC 8446 section 5.1) */
     OVERHEAD = 256,       /* more than header, tag and padding of one add to it (RFC 5246 section 6.2.3) */
     KEPT = 4 * 1024,      /* of the memory for what waits; more goes when nothing does */
-    HELD = 64 * 1024      /* as much is more than a few answers */
+    HELD = 64 * 1024,     /* as much is more than a few answers */
+    STRETCH = RECORD      /* bytes that bring nothing, after which others have their turn: OpenSSL would go on */
 };
 
 struct tls {
@@ -28,6 +29,10 @@ struct tls {
     int drained; /* the socket had less than was asked of it, in this call of tls_recv */
     int cut_off; /* it is at its end */
     int secured; /* the handshake is over; OpenSSL forgets that with an error */
+    int closed;  /* by a close_notify */
+    int failed;  /* in the words below */
+    int paused;  /* by us, in the middle of what came */
+    size_t taken; /* bytes since OpenSSL has last had something for us */
     char *waiting;
     size_t from, to, room; /* in `waiting` */
     char words[200];
@@ -38,14 +43,21 @@ struct tls {
 static int read_socket(BIO *bio, char *room, int size)
 {
     struct tls *tls = BIO_get_data(bio);
-    ssize_t count = recv(tls->fd, room, (size_t)size, 0);
+    ssize_t count;
     BIO_clear_retry_flags(bio);
+    tls->paused = tls->taken >= STRETCH || tls_is_held(tls);
+    if (tls->paused) { /* new keys without end, or renegotiations (RFC 8446 section 4.6.3) */
+        BIO_set_retry_read(bio);
+        return -1;
+    }
+    do
+        count = recv(tls->fd, room, (size_t)size, 0);
+    while (count < 0 && errno == EINTR);
     tls->drained = count < size;
     tls->cut_off = count == 0;
-    if (count < 0 && (errno == EAGAIN || errno == EINTR)) {
-        tls->drained = errno == EAGAIN;
+    tls->taken += count > 0 ? (size_t)count : 0;
+    if (count < 0 && errno == EAGAIN)
         BIO_set_retry_read(bio);
-    }
     return (int)count;
 }
 
@@ -103,22 +115,25 @@ static const char *reason(void)
     return words != NULL ? words : errno != 0 ? strerror(errno) : "out of memory";
 }
 
-/* Always returns -1, with EPROTO. */
+/* Always returns -1, with EPROTO. The first failure counts. */
 static int fail(struct tls *tls, const char *what, const char *why)
 {
-    snprintf(tls->words, sizeof tls->words, "%s (%s)", what, why);
+    if (!tls->failed)
+        snprintf(tls->words, sizeof tls->words, "%s (%s)", what, why);
+    tls->failed = 1;
     errno = EPROTO;
     return -1;
 }
 
-/* What has become of a call that did not do what it should. */
-static int fail_call(struct tls *tls, const char *what, int result)
+/* What has become of a call that did not do what it should: 0 if it waits, 1 if the peer has closed, or fail(). At once,
+ * as OpenSSL tells it only once. */
+static int judge(struct tls *tls, const char *what, int result)
 {
     int error = SSL_get_error(tls->ssl, result);
-    if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) {
-        errno = EAGAIN;
-        return -1;
-    }
+    if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE)
+        return 0;
+    if (error == SSL_ERROR_ZERO_RETURN) /* not by the alert of a failure, which OpenSSL counts as an end too */
+        return tls->closed = 1;
     long verdict = SSL_get_verify_result(tls->ssl);
     if (!tls->secured && verdict != X509_V_OK)
         return fail(tls, "the TLS certificate is not trusted", X509_verify_cert_error_string(verdict));
@@ -224,12 +239,13 @@ int tls_shake_hands(struct tls *tls)
 {
     ERR_clear_error();
     errno = 0;
+    tls->taken = 0;
+    tls->paused = 0;
     int result = SSL_do_handshake(tls->ssl);
-    if (result != 1) {
-        fail_call(tls, "the TLS handshake failed", result);
-        result = errno == EAGAIN ? 0 : -1;
-    }
-    tls->secured = result == 1;
+    if (result != 1 && (result = judge(tls, "the TLS handshake failed", result)) == 1)
+        result = fail(tls, "the TLS handshake failed", "the connection was closed");
+    else if (result == 1)
+        tls->secured = 1;
     if (tls_flush(tls) < 0 && result >= 0) /* an alert goes too */
         return fail(tls, "the TLS handshake failed", strerror(errno));
     return result;
@@ -238,29 +254,35 @@ int tls_shake_hands(struct tls *tls)
 ptrdiff_t tls_recv(struct tls *tls, void *room, size_t size)
 {
     size_t total = 0;
-    int count = 1;
-    ERR_clear_error();
-    errno = 0;
+    tls->taken = 0;
+    tls->paused = 0;
     tls->drained = 0; /* since it was asked more may have come, of which the loop has told */
-    while (total < size) { /* one call brings one record at most */
+    while (total < size && !tls->closed && !tls->failed) { /* one call brings one record at most */
         size_t rest = size - total;
-        count = SSL_read(tls->ssl, (char *)room + total, rest > INT_MAX ? INT_MAX : (int)rest);
-        if (count <= 0)
+        ERR_clear_error();
+        errno = 0;
+        int count = SSL_read(tls->ssl, (char *)room + total, rest > INT_MAX ? INT_MAX : (int)rest);
+        if (count <= 0 && judge(tls, "lost", count) == 0)
             break;
-        total += (size_t)count;
+        tls->taken = 0;
+        total += count > 0 ? (size_t)count : 0;
         if (tls->drained && !SSL_has_pending(tls->ssl))
             break;
     }
     if (total > 0)
-        return (ptrdiff_t)total; /* what has happened else happens again */
-    if (SSL_get_shutdown(tls->ssl) & SSL_RECEIVED_SHUTDOWN)
-        return 0;
-    return fail_call(tls, "lost", count);
+        return (ptrdiff_t)total; /* what else there is comes with the next call */
+    errno = tls->failed ? EPROTO : EAGAIN;
+    return tls->closed ? 0 : -1;
 }
 
 int tls_is_drained(const struct tls *tls)
 {
-    return tls->drained && !tls->cut_off && !SSL_has_pending(tls->ssl) && SSL_get_shutdown(tls->ssl) == 0;
+    return tls->drained && !tls->closed && !tls->failed && !tls->cut_off && !SSL_has_pending(tls->ssl);
+}
+
+int tls_is_paused(const struct tls *tls)
+{
+    return tls->paused && !tls_is_held(tls); /* else it waits for the peer */
 }
 
 static int encrypt(struct tls *tls, const char *bytes, size_t count)

@@ -4,7 +4,8 @@
  * Rules. OpenSSL reads the socket itself, so that what it takes is decrypted where it lies; what it writes gathers in
  * memory, and many records go out by one send. What it has taken to be written is written in the end: tls_send takes
  * nothing while anything of that waits, and a peer that asks for answers and does not read them is not read either
- * (tls_is_held). A stream that ends without a close_notify was cut off, which is told from one that was closed.
+ * (tls_is_held). Nor does one that sends what brings nothing, as new keys, keep others from their turn (tls_is_paused).
+ * A stream that ends without a close_notify was cut off, which is told from one that was closed.
  */
 #ifndef EPOLL_TLS_H
 #define EPOLL_TLS_H
@@ -38,6 +39,10 @@ ptrdiff_t tls_recv(struct tls *tls, void *room, size_t size);
 
 /* Whether nothing more can be had until the socket has more. */
 int tls_is_drained(const struct tls *tls);
+
+/* Whether the last call has stopped though more is there, as nothing came of what it took: to be called again behind
+ * others, by nobody's event. */
+int tls_is_paused(const struct tls *tls);
 
 /* Takes all of `parts`, or nothing: -1 with errno. */
 ptrdiff_t tls_send(struct tls *tls, const wsproxy_bytes *parts, int count);

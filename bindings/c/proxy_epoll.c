@@ -79,7 +79,7 @@ static void turn_away(int fd)
 {
     static const char answer[] = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nContent-Length: 55\r\n"
                                  "Connection: close\r\n\r\n503 Service Unavailable: no more connections are taken\n";
-    if (lingering.present >= MOST_REFUSALS) {
+    if (crowd.to_clients != NULL || lingering.present >= MOST_REFUSALS) { /* in the clear it is no answer */
         close(fd);
         return;
     }

@@ -47,7 +47,7 @@ static struct ends meet(void)
     return ends;
 }
 
-static void part(struct ends *ends)
+static void leave(struct ends *ends)
 {
     tls_close(ends->ours);
     tls_close(ends->peer);
@@ -68,7 +68,7 @@ static void a_record_that_waits_in_memory_is_no_proof_that_the_socket_is_empty(v
     CHECK(count >= 6);
     CHECK(memcmp(room, "second", 6) == 0);
     CHECK(count > 6 || !tls_is_drained(ends.ours));
-    part(&ends);
+    leave(&ends);
 }
 
 static void what_is_there_comes_by_one_call_and_then_there_is_nothing(void)
@@ -82,7 +82,7 @@ static void what_is_there_comes_by_one_call_and_then_there_is_nothing(void)
     CHECK_INT(tls_recv(ends.ours, room, sizeof room), -1);
     CHECK_INT(errno, EAGAIN);
     CHECK_INT(tls_is_drained(ends.ours), 1);
-    part(&ends);
+    leave(&ends);
 }
 
 /* Of three parts, none of which ends where a record does. */
@@ -108,7 +108,7 @@ static void what_the_socket_has_no_room_for_waits_and_arrives_as_it_was(void)
     CHECK(memcmp(sent, got, sizeof got) == 0);
     CHECK_INT(tls_waits(ends.ours), 0);
     CHECK(ends.ours->room <= KEPT);
-    part(&ends);
+    leave(&ends);
 }
 
 static void a_close_notify_is_the_end_and_a_cut_is_told_as_one(void)
@@ -128,8 +128,8 @@ static void a_close_notify_is_the_end_and_a_cut_is_told_as_one(void)
     CHECK_INT(tls_recv(cut.ours, room, sizeof room), -1);
     CHECK_INT(errno, EPROTO);
     CHECK_WORDS(tls_words(cut.ours), "close_notify");
-    part(&closed);
-    part(&cut);
+    leave(&closed);
+    leave(&cut);
 }
 
 /* The peer asks for new keys again and again (RFC 8446 section 4.6.3), and reads no answer. */
@@ -149,7 +149,77 @@ static void a_peer_that_wants_answers_and_does_not_read_them_is_held(void)
     }
     CHECK(asked < 100000);
     CHECK(ends.ours->to - ends.ours->from < 2 * HELD);
-    part(&ends);
+    leave(&ends);
+}
+
+/* All at once, and something to read behind it. */
+static void a_flood_of_new_keys_is_taken_by_stretches_and_what_is_behind_it_arrives(void)
+{
+    struct ends ends = meet();
+    char got[2];
+    size_t most = 0;
+    int stretches = 0;
+    ptrdiff_t count;
+    for (int i = 0; i < 4000; i++) {
+        SSL_key_update(ends.peer->ssl, SSL_KEY_UPDATE_REQUESTED);
+        CHECK_INT(SSL_do_handshake(ends.peer->ssl), 1);
+    }
+    wsproxy_bytes part = bytes_of("x", 1);
+    CHECK_INT(encrypt_parts(ends.peer, &part, 1), 1);
+    while ((count = tls_recv(ends.ours, got, sizeof got)) < 0) {
+        CHECK_INT(errno, EAGAIN);
+        size_t waiting = ends.ours->to - ends.ours->from;
+        most = waiting > most ? waiting : most;
+        stretches += tls_is_paused(ends.ours);
+        CHECK_INT(tls_is_drained(ends.ours) && !tls_waits(ends.peer), 0);
+        CHECK(tls_flush(ends.ours) >= 0 && tls_flush(ends.peer) >= 0);
+        CHECK(tls_recv(ends.peer, got, 1) < 0); /* reads the answers */
+    }
+    CHECK_INT(count, 1);
+    CHECK(stretches > 1);
+    CHECK(most < 2 * HELD);
+    leave(&ends);
+}
+
+/* A record that nobody has encrypted. */
+static void spoil(struct tls *tls)
+{
+    static const char garbage[5 + 32] = "\x17\x03\x03\x00\x20";
+    CHECK(reserve(tls, sizeof garbage));
+    memcpy(tls->waiting + tls->to, garbage, sizeof garbage);
+    tls->to += sizeof garbage;
+    CHECK_INT(tls_flush(tls), 1);
+}
+
+static void what_is_wrong_behind_what_is_good_is_told_by_the_next_call(void)
+{
+    struct ends ends = meet();
+    char room[100];
+    wsproxy_bytes part = bytes_of("first", 5);
+    CHECK_INT(encrypt_parts(ends.peer, &part, 1), 1);
+    spoil(ends.peer);
+    CHECK_INT(tls_recv(ends.ours, room, sizeof room), 5);
+    CHECK_INT(tls_is_drained(ends.ours), 0);
+    for (int i = 0; i < 2; i++) {
+        CHECK_INT(tls_recv(ends.ours, room, sizeof room), -1);
+        CHECK_INT(errno, EPROTO);
+        CHECK_WORDS(tls_words(ends.ours), "record mac");
+    }
+    leave(&ends);
+}
+
+static void an_alert_of_the_peers_is_no_end_but_a_failure(void)
+{
+    struct ends ends = meet();
+    char room[100];
+    spoil(ends.ours);
+    CHECK_INT(tls_recv(ends.peer, room, sizeof room), -1);
+    CHECK_INT(errno, EPROTO);
+    CHECK_INT(tls_flush(ends.peer), 1);
+    CHECK_INT(tls_recv(ends.ours, room, sizeof room), -1);
+    CHECK_INT(errno, EPROTO);
+    CHECK_WORDS(tls_words(ends.ours), "alert");
+    leave(&ends);
 }
 
 int main(int count, char **files)
@@ -167,6 +237,9 @@ int main(int count, char **files)
     what_the_socket_has_no_room_for_waits_and_arrives_as_it_was();
     a_close_notify_is_the_end_and_a_cut_is_told_as_one();
     a_peer_that_wants_answers_and_does_not_read_them_is_held();
+    a_flood_of_new_keys_is_taken_by_stretches_and_what_is_behind_it_arrives();
+    what_is_wrong_behind_what_is_good_is_told_by_the_next_call();
+    an_alert_of_the_peers_is_no_end_but_a_failure();
     SSL_CTX_free(to_upstreams);
     SSL_CTX_free(to_clients);
     return 0;

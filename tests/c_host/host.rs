@@ -44,7 +44,7 @@ impl Which {
         }
     }
 
-    fn sources(self) -> &'static [&'static str] {
+    pub fn sources(self) -> &'static [&'static str] {
         match self {
             Which::Server => &["bindings/c/proxy.c"],
             Which::EventLoop => &[
@@ -61,7 +61,7 @@ impl Which {
     }
 
     /// Besides ours. They come before what needs them.
-    fn libraries(self) -> &'static [&'static str] {
+    pub fn libraries(self) -> &'static [&'static str] {
         match self {
             Which::Server => &[],
             Which::EventLoop => &["-Wl,--no-as-needed", "-lssl", "-lcrypto"],

@@ -12,7 +12,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, Server
 use tungstenite::{Message, WebSocket};
 
 use super::host::{
-    close, close_code, echo, echo_one, echoes, on_both, refusal, Client, Host, PATIENCE,
+    close, close_code, echo, echo_one, echoes, on_both, refusal, Client, Host, Which, PATIENCE,
 };
 use super::shared_library;
 
@@ -219,6 +219,27 @@ fn an_upstream_is_known_by_its_address_too() {
         let host = which.start(&url, &["--tls-ca", &back.file("cert.pem")]);
         echoes(&mut host.connect(), "hello", "hello");
     });
+}
+
+/// What the system told of the address that failed must not be taken for news of the next: the request would leave in
+/// the clear.
+#[test]
+fn where_the_first_address_fails_the_second_is_spoken_to_over_tls() {
+    let back = Identity::of("two.test");
+    let port = secure_echo(&back);
+    let program = shared_library::linkable("c_host_two_addresses").join("proxy-epoll");
+    let mut compiler = Command::new("cc");
+    compiler.args(["-std=c99", "-Wl,--wrap=getaddrinfo"]).args(Which::EventLoop.libraries());
+    let sources = [Which::EventLoop.sources(), &["tests/c/two_addresses.c"]].concat();
+    shared_library::link_all(compiler, &sources, &program);
+    for (url, ca) in [
+        (format!("wss://two.test:{port}"), back.file("cert.pem")),
+        (echo().replace("127.0.0.1", "two.test"), back.file("cert.pem")),
+    ] {
+        let host = Host::start(Command::new(&program), &url, &["--tls-ca", &ca]);
+        echoes(&mut host.connect(), "hello", "hello");
+        assert_eq!(host.end("-TERM").1, "");
+    }
 }
 
 #[test]
