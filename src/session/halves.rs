@@ -325,8 +325,14 @@ impl Halves {
             let error = Error::new(ErrorKind::Unreachable, Fault::Upstream, how);
             return self.turn_away(Refusal::bad_gateway(error), means);
         }
-        match means.engine.poll_answer(ended.is_some()) {
-            Ok(Answer::NeedMore) => {}
+        match means.engine.poll_answer(false) {
+            Ok(Answer::NeedMore) => {
+                if let Some(how) = ended {
+                    let refusal = broken_off(how, means.engine);
+                    *means.answer_head = refused_head(means.engine);
+                    self.turn_away(refusal, means);
+                }
+            }
             Ok(Answer::Refused(refusal)) => {
                 *means.answer_head = refused_head(means.engine);
                 self.turn_away(refusal, means);
@@ -396,6 +402,18 @@ impl Halves {
         self.failed = PerSide { client: Some(error.clone()), upstream: Some(error) };
         self.lost = true;
     }
+}
+
+/// What an answer that is not whole is worth: what of a refusal has come, or words.
+fn broken_off(how: &str, engine: &mut Engine) -> Refusal {
+    let refusal = engine.give_up_answer();
+    let in_full = match engine.directions.upstream.inbox().unread().is_empty() {
+        true => "",
+        false => " in full",
+    };
+    let words = format!("{how} before answering the handshake{in_full}");
+    let error = Error::new(ErrorKind::Refused, Fault::Upstream, words);
+    refusal.unwrap_or_else(|| Refusal::bad_gateway(error))
 }
 
 fn too_slow(config: &Config) -> Refusal {

@@ -64,6 +64,19 @@ fn an_upstream_that_cannot_be_reached_is_a_502_and_one_that_refuses_is_relayed()
     assert_eq!(error.to_string(), "upstream: connection refused");
     assert!(session.upstream.is_empty(), "no request is left for whoever is dialled next");
 
+    for (came, how, in_full) in
+        [("", "lost (reset)", ""), ("HTTP/1.1 1", "closed the connection", " in full")]
+    {
+        let mut session = Session::new(Config::new());
+        session.pull.connect("ws://u").unwrap();
+        session.give(Side::Client, REQUEST.as_bytes());
+        session.give(Side::Upstream, came.as_bytes());
+        session.pull.input_ended(Side::Upstream, how);
+        let error = session.pull.is_open(Side::Upstream).unwrap_err();
+        let words = format!("upstream: {how} before answering the handshake{in_full}");
+        assert_eq!(error.to_string(), words);
+    }
+
     let mut session = Session::new(Config::new());
     session.pull.connect("ws://u").unwrap();
     session.give(Side::Client, REQUEST.as_bytes());
