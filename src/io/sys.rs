@@ -79,17 +79,16 @@ impl Drop for BlockedSignals {
 
 /// What stays of the stack below the frame of whoever gives it back: a system call takes none of it, but a red zone may.
 const STACK_MARGIN: usize = 512;
-/// Where the kernel's pages are larger nothing is released, which is all that is lost.
-const PAGE: usize = 4096;
-
 /// Gives the pages of this thread's stack back that no frame is on. They are zero when they are used again.
 #[inline(never)] // its own frame is the lowest that counts
 pub(super) fn release_unused_stack() {
     let on_the_stack = 0u8;
     let here = std::hint::black_box(&raw const on_the_stack).addr();
     let Some((low, high)) = own_stack() else { return };
-    let from = low.next_multiple_of(PAGE);
-    let to = here.saturating_sub(STACK_MARGIN) / PAGE * PAGE;
+    // The kernel's own, which may be 64 KiB: madvise rounds a length up, and frames that are in use would go.
+    let page = rustix::param::page_size();
+    let from = low.next_multiple_of(page);
+    let to = here.saturating_sub(STACK_MARGIN) / page * page;
     if here > low && here < high && from < to {
         // SAFETY: the range lies within this thread's stack, and below every frame that is on it: nobody has a reference
         // to anything there, a signal handler neither, as its frames are gone before this goes on.
