@@ -286,9 +286,10 @@ impl Mailbox {
         Ok(())
     }
 
-    /// What was told is heard; to be called before the look at the queue that it leads to.
+    /// What was told is heard; to be called before the look at the queue that it leads to. A swap, as a store may come
+    /// after that look: whoever sends in between finds it told, and nobody looks again.
     pub(crate) fn hear(&self) {
-        self.told.store(false, Ordering::Release);
+        self.told.swap(false, Ordering::AcqRel);
     }
 
     /// Whether a look is worth it. Cheap: it may be asked once per frame.
