@@ -84,9 +84,7 @@ const STACK_MARGIN: usize = 512;
 pub(super) fn release_unused_stack() {
     let on_the_stack = 0u8;
     let here = std::hint::black_box(&raw const on_the_stack).addr();
-    let Some((low, high)) = own_stack() else { return };
-    // The kernel's own, which may be 64 KiB: madvise rounds a length up, and frames that are in use would go.
-    let page = rustix::param::page_size();
+    let (Some((low, high)), Some(page)) = (own_stack(), page_size()) else { return };
     let from = low.next_multiple_of(page);
     let to = here.saturating_sub(STACK_MARGIN) / page * page;
     if here > low && here < high && from < to {
@@ -94,6 +92,13 @@ pub(super) fn release_unused_stack() {
         // to anything there, a signal handler neither, as its frames are gone before this goes on.
         unsafe { libc::madvise(ptr::without_provenance_mut(from), to - from, libc::MADV_DONTNEED) };
     }
+}
+
+/// The kernel's own, which may be 64 KiB: madvise rounds a length up, and frames that are in use would go. Asked of libc:
+/// rustix reads the vDSO for it, which valgrind takes out of the process.
+fn page_size() -> Option<usize> {
+    // SAFETY: it reads a number that never changes.
+    usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).ok().filter(|page| *page > 0)
 }
 
 /// The lowest address of this thread's stack, and the end of it.
