@@ -31,12 +31,14 @@ pub(crate) struct Listener {
     _file: Option<SocketFile>,
     fd: OwnedFd,
     address: String,
+    /// The keepalive of this library was set on it, which the system hands down to what it accepts.
+    hands_keepalive_down: bool,
 }
 
 /// What came of accepting.
 #[derive(Debug)]
 pub(crate) enum Accepted {
-    /// In blocking mode.
+    /// In blocking mode; a TCP connection with keepalive.
     Client(Socket),
     /// The queue is empty.
     Nobody,
@@ -88,7 +90,7 @@ impl Listener {
     fn bind_first(text: &str, addresses: &[SocketAddr]) -> Result<Listener> {
         let mut failures = Vec::new();
         for address in addresses {
-            match listening(address).and_then(|fd| Listener::new(fd, None)) {
+            match Listener::at(address) {
                 Ok(listener) => return Ok(listener),
                 Err(errno) => failures.push((address, words(errno))),
             }
@@ -103,6 +105,12 @@ impl Listener {
                 }
             },
         ))
+    }
+
+    fn at(address: &SocketAddr) -> Result<Listener, Errno> {
+        let fd = listening(address)?;
+        let hands_keepalive_down = keep_alive(&fd).is_ok(); // once instead of for each connection
+        Ok(Listener { hands_keepalive_down, ..Listener::new(fd, None)? })
     }
 
     fn bind_unix(path: &str) -> Result<Listener> {
@@ -120,7 +128,7 @@ impl Listener {
     fn new(fd: OwnedFd, file: Option<SocketFile>) -> Result<Listener, Errno> {
         rustix::io::ioctl_fionbio(&fd, true)?;
         let address = name_of(&rustix::net::getsockname(&fd)?)?;
-        Ok(Listener { _file: file, fd, address })
+        Ok(Listener { _file: file, fd, address, hands_keepalive_down: false })
     }
 
     /// The next connection of the queue. To be called when the descriptor is readable; never blocks.
@@ -130,7 +138,7 @@ impl Listener {
             match rustix::net::acceptfrom_with(&self.fd, SocketFlags::CLOEXEC) {
                 Ok((fd, peer)) => {
                     let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
-                    return Ok(Accepted::Client(Socket::connected(fd, peer)));
+                    return Ok(Accepted::Client(self.kept_alive(Socket::connected(fd, peer))));
                 }
                 Err(Errno::AGAIN) => return Ok(Accepted::Nobody),
                 Err(errno) if is_one_connections(errno) => {}
@@ -141,6 +149,15 @@ impl Listener {
                 Err(errno) => return Err(self.cannot_accept(errno)),
             }
         }
+    }
+
+    /// A listener that the host has made hands down what the host has set, which are not our numbers.
+    fn kept_alive(&self, socket: Socket) -> Socket {
+        let _ = match self.hands_keepalive_down {
+            true => socket.inherit_keepalive(),
+            false => socket.set_keepalive(),
+        }; // no worse without
+        socket
     }
 
     /// `127.0.0.1:8080`, `[::1]:8080` or `unix:/path`, with the port that it really has.
@@ -190,7 +207,6 @@ fn listening(address: &SocketAddr) -> Result<OwnedFd, Errno> {
     sockopt::set_socket_reuseaddr(&fd, true)?;
     rustix::net::bind(&fd, address)?;
     rustix::net::listen(&fd, BACKLOG)?;
-    let _ = keep_alive(&fd); // handed down to what is accepted: once instead of for each
     Ok(fd)
 }
 
@@ -264,12 +280,14 @@ mod tests {
 
     #[test]
     fn a_connection_is_kept_alive_whoever_has_made_the_listener() {
-        let foreign = TcpListener::bind("127.0.0.1:0").unwrap();
-        let foreign = Listener::adopt(foreign.into()).unwrap();
-        for listener in [Listener::bind("127.0.0.1:0").unwrap(), foreign] {
+        let [foreign, systems_numbers] =
+            [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        sockopt::set_socket_keepalive(&systems_numbers, true).unwrap(); // after two hours
+        let own = Listener::bind("127.0.0.1:0").unwrap();
+        let adopted = [foreign, systems_numbers].map(|made| Listener::adopt(made.into()).unwrap());
+        for listener in adopted.into_iter().chain([own]) {
             let _client = TcpStream::connect(listener.address()).unwrap();
             let socket = accepted(&listener);
-            socket.inherit_keepalive().unwrap();
             assert!(sockopt::socket_keepalive(&socket).unwrap());
             let numbers = (sockopt::tcp_keepidle(&socket), sockopt::tcp_keepcnt(&socket));
             assert_eq!(numbers, (Ok(Duration::from_secs(60)), Ok(4)));

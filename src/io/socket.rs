@@ -196,7 +196,7 @@ impl Socket {
     /// Lets the system notice within two minutes that the peer's machine has gone without a word, also
     /// where no timeout is set; and NAT, which forgets silent connections, has something to see. Unix
     /// sockets need none of it.
-    pub(crate) fn set_keepalive(&self) -> io::Result<()> {
+    pub(super) fn set_keepalive(&self) -> io::Result<()> {
         match self.peer {
             Some(_) => Ok(keep_alive(&self.fd)?),
             None => Ok(()),
@@ -204,7 +204,7 @@ impl Socket {
     }
 
     /// The same of a connection that a listener of ours may have handed that down to: Linux does, emulations do not all.
-    pub(crate) fn inherit_keepalive(&self) -> io::Result<()> {
+    pub(super) fn inherit_keepalive(&self) -> io::Result<()> {
         match sockopt::socket_keepalive(&self.fd) {
             Ok(true) => Ok(()),
             _ => self.set_keepalive(),

@@ -123,7 +123,6 @@ impl<'scope, 'env: 'scope> Acceptor<'scope, 'env> {
         let counters = &server.crowd.counters;
         counters.accepted.increment();
         let most = u64::try_from(server.most.load(Ordering::Relaxed)).unwrap_or(u64::MAX);
-        let _ = socket.inherit_keepalive(); // no worse without
         let client = Client::accepted(socket);
         if counters.active.get() < most {
             return self.start(Seat::take(server, false), client);
