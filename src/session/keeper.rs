@@ -17,7 +17,7 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use parking_lot::Mutex;
 
-use super::control::Event;
+use super::control::{Control, Event, Watcher};
 use super::supervisor::{Next, Supervisor};
 use crate::error::{Error, Result};
 use crate::io::own_thread;
@@ -100,20 +100,17 @@ impl Ward {
         Ok(Ward { line, door: Arc::clone(&keeper.door) })
     }
 
-    /// The way to the session's supervisor.
-    pub(super) fn line(&self) -> Line {
-        self.line.clone()
-    }
-
-    /// From now on the session is watched.
-    pub(super) fn watch(&self, mut supervisor: Supervisor) -> Watched {
+    /// From now on the session is watched. The door stays shut from before anybody can order something until the session
+    /// is there: an order that the keeper has is for somebody whom it finds.
+    pub(super) fn watch(&self, control: &Control, mut supervisor: Supervisor) -> Watched {
         let (over, watched) = crossbeam_channel::bounded(0);
+        let mut door = self.door.lock();
+        control.watch_by_thread(Watcher::Keeper(self.line.clone()));
         let Next::Look(patience) = supervisor.attend(Supervisor::begin) else {
             return Watched(watched); // a bug, which has ended the session
         };
         let deadline = patience.map(|patience| Instant::now() + patience);
         let kept = Kept { supervisor: Box::new(supervisor), deadline, _over: over };
-        let mut door = self.door.lock();
         door.newcomers.push((self.line.number, kept));
         let is_next = deadline.is_some_and(|at| door.wakes_at.is_none_or(|wakes| at < wakes));
         if is_next {
@@ -239,13 +236,14 @@ mod tests {
     use crate::config::Config;
     use crate::error::{ErrorKind, Fault};
     use crate::io::{Socket, Wire};
-    use crate::session::control::{Control, Watcher};
     use crate::session::randomness::seeds;
     use crate::session::threaded::{take_apart, Parts};
     use crate::session::threads::{relay, Hook, Session};
+    use crate::session::urgency::Urgency;
+    use crate::ws::close::Close;
     use crate::ws::direction::Direction;
     use crate::ws::engine::Engine;
-    use crate::ws::frame::{PerSide, Side};
+    use crate::ws::frame::{Kind, PerSide, Side};
 
     /// Longer than anything here takes.
     const LONG: Duration = Duration::from_secs(60);
@@ -276,8 +274,8 @@ mod tests {
         let engine = Box::new(Engine::new(config.rules, &seeds().unwrap()));
         let wires = PerSide { client: &wires.client, upstream: &wires.upstream };
         let Parts { session, directions, keepalive } = take_apart(&control, wires, engine);
-        control.watch(Watcher::Keeper(ward.line()));
-        let watched = ward.watch(Supervisor::new(config, Arc::clone(&session), keepalive));
+        let watched =
+            ward.watch(&control, Supervisor::new(config, Arc::clone(&session), keepalive));
         (Scene { session, peers, threads: Vec::new(), watched }, directions)
     }
 
@@ -349,11 +347,55 @@ mod tests {
         }
         let (scene, _directions) = idle(&second, &Config::new()); // its deadline is the later one: nobody is woken
         for side in Side::BOTH {
-            second.line().tell(Event::Finished(side));
+            second.line.tell(Event::Finished(side));
         }
         ends(&scene.watched.0);
         orders.send(Order::Leave).unwrap();
         ends(&keeper);
+    }
+
+    /// As [`Scene`], watched from another thread while the door is kept shut for a while: what `meanwhile` orders comes at
+    /// the worst moment.
+    fn watched_late(
+        ward: &Ward,
+        orders: &Receiver<Order>,
+        meanwhile: impl FnOnce(&Control),
+    ) -> (Arc<Control>, PerSide<UnixStream>) {
+        let control = Arc::new(Control::new(1024, None));
+        control.set_open(true);
+        let (wires, peers) = connections();
+        let engine = Box::new(Engine::new(Config::new().rules, &seeds().unwrap()));
+        let wires = PerSide { client: &wires.client, upstream: &wires.upstream };
+        let Parts { session, keepalive, .. } = take_apart(&control, wires, engine);
+        let supervisor = Supervisor::new(&Config::new(), session, keepalive);
+        thread::scope(|scope| {
+            let door = ward.door.lock();
+            scope.spawn(|| ward.watch(&control, supervisor));
+            thread::sleep(Duration::from_millis(50)); // it is at the door by now; if not, this finds out less
+            meanwhile(&control);
+            let early = orders.try_iter().filter(|order| matches!(order, Order::Tell(..)));
+            assert_eq!(early.count(), 0, "the keeper is told of a session that it cannot find");
+            drop(door);
+        });
+        (control, peers)
+    }
+
+    #[test]
+    fn what_is_ordered_while_a_session_comes_to_its_watch_is_not_lost() {
+        let rounds = Rounds::default();
+        let (orders, inbox) = crossbeam_channel::unbounded();
+        let [first, second] = [1, 2].map(|number| ward(number, &orders, &rounds));
+        let mut told = [0; 4];
+        let (_control, mut peers) = watched_late(&first, &inbox, |control| {
+            control.send(Side::Client, Kind::Text, b"hi").unwrap();
+        });
+        peers.client.read_exact(&mut told).unwrap();
+        assert_eq!(&told, b"\x81\x02hi");
+        let (_control, mut peers) = watched_late(&second, &inbox, |control| {
+            control.end(Urgency::Stop, Close::new(1001, "").unwrap());
+        });
+        peers.client.read_exact(&mut told).unwrap();
+        assert_eq!(told, [0x88, 2, 0x03, 0xe9]);
     }
 
     #[test]

@@ -100,8 +100,7 @@ impl Crew<'_, '_> {
             Ok(ward) => ward,
             Err(error) => return self.session.give_up(error),
         };
-        self.session.control.watch_by_thread(Watcher::Keeper(ward.line()));
-        let watched = ward.watch(supervisor);
+        let watched = ward.watch(&self.session.control, supervisor);
         let PerSide { client, upstream } = directions;
         std::thread::scope(|scope| {
             let other = self.start(scope, Side::Upstream, upstream);
