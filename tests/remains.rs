@@ -128,6 +128,25 @@ fn descriptors_are_closed_after_handshakes_that_fail() {
 }
 
 #[test]
+fn a_session_that_has_ended_has_no_descriptor_though_the_host_still_holds_it() {
+    let _alone = alone();
+    for policy in POLICIES {
+        let before = descriptors();
+        let (client, upstream, executed) =
+            session_with(config(policy, |_| {}), |_, _| Verdict::Forward);
+        drop((client, upstream));
+        let _ = executed.outcome();
+        let refused = Host::start(config(policy, |_| {}), "ws://127.0.0.1:1", pass);
+        let mut client = http::connect(refused.addr);
+        client.write_all(request("/", "").as_bytes()).unwrap();
+        http::hear_all(&mut client);
+        drop(client);
+        assert!(refused.outcome().is_err());
+        wait_until(&format!("{policy:?}: only the sessions are left"), || descriptors() <= before);
+    }
+}
+
+#[test]
 fn a_session_dropped_before_execute_ends_its_connections() {
     let _alone = alone();
     let before = descriptors();

@@ -10,7 +10,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::control::{Control, Watcher};
+use super::control::Control;
 use super::farewell::farewell;
 use super::hook;
 use super::relay::{Below, Relay};
@@ -65,7 +65,6 @@ pub(crate) fn run(
         session.relay.engine.end(Cause::System(error.clone()));
         Side::BOTH.iter().for_each(|&side| session.write(side));
     }
-    control.watch(Watcher::Nobody);
     session.relay.count();
     outcome?;
     match session.relay.engine.cause().and_then(Cause::error) {

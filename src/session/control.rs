@@ -113,8 +113,8 @@ impl Control {
         }
     }
 
-    /// Has the session watched by threads: the descriptor of a poll loop's waker is given back.
-    pub(crate) fn watch_by_thread(&self, watcher: Watcher) {
+    /// Has the session watched by what needs no descriptor, or by nobody any more: a poll loop's waker is given back.
+    pub(crate) fn watch_without_poll(&self, watcher: Watcher) {
         self.watch(watcher);
         let waker = self.waker.lock().take();
         if let (Some(wakers), Some(waker)) = (&self.wakers, waker) {

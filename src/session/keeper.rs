@@ -105,7 +105,7 @@ impl Ward {
     pub(super) fn watch(&self, control: &Control, mut supervisor: Supervisor) -> Watched {
         let (over, watched) = crossbeam_channel::bounded(0);
         let mut door = self.door.lock();
-        control.watch_by_thread(Watcher::Keeper(self.line.clone()));
+        control.watch_without_poll(Watcher::Keeper(self.line.clone()));
         let Next::Look(patience) = supervisor.attend(Supervisor::begin) else {
             return Watched(watched); // a bug, which has ended the session
         };

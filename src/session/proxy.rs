@@ -272,6 +272,7 @@ impl Proxy {
         })?;
         let _ended = OnDrop(|| {
             self.control.set_open(false);
+            self.control.watch_without_poll(Watcher::Nobody);
             *self.stage.lock() = Stage::Ended;
         });
         let Legs { engine, client, upstream, request, .. } = *opening;
@@ -319,8 +320,10 @@ impl Proxy {
         let ended = done.as_ref().is_err_and(|error| !survives(error));
         if ended {
             opening.shut_down();
+            self.control.watch_without_poll(Watcher::Nobody);
+        } else {
+            self.control.watch(Watcher::Nobody); // the next wait needs the same again
         }
-        self.control.watch(Watcher::Nobody);
         self.control.set_open(open); // before anybody can execute, which closes it again
         *self.stage.lock() = if ended { Stage::Ended } else { Stage::Opening(opening) };
         done

@@ -44,7 +44,6 @@ pub(crate) fn run(
         true => crew.relay_here(directions, supervisor),
         false => crew.watch_here(directions, supervisor),
     }
-    control.watch(Watcher::Nobody);
     let cause = session.cause.lock().take();
     match cause.and_then(|cause| cause.error()) {
         None => Ok(()),
@@ -113,7 +112,7 @@ impl Crew<'_, '_> {
     /// On the host's thread, which watches while two others relay.
     fn watch_here(&self, directions: PerSide<Box<Direction>>, supervisor: Supervisor) {
         let (events, inbox) = crossbeam_channel::unbounded();
-        self.session.control.watch_by_thread(Watcher::Supervisor(events));
+        self.session.control.watch_without_poll(Watcher::Supervisor(events));
         let PerSide { client, upstream } = directions;
         std::thread::scope(|scope| {
             let threads = [
