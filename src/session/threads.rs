@@ -65,9 +65,10 @@ impl Session {
         self.tell(Event::Look);
     }
 
-    /// Both sides are told, and cut off, which wakes whoever reads or writes there.
+    /// Both sides are told, and cut off, which wakes whoever reads or writes there. Mostly called after a panic: whatever
+    /// another one does to what they are told, the threads come to their end.
     pub(crate) fn give_up(&self, error: Error) {
-        self.end(Cause::System(error));
+        let _ = catch_unwind(AssertUnwindSafe(|| self.end(Cause::System(error))));
         Side::BOTH.iter().for_each(|&side| self.ports.get(side).cut());
     }
 
