@@ -7,7 +7,7 @@ mod support;
 use std::fs;
 use std::sync::mpsc::channel;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use support::host::{config, meet, Host};
 use support::peer::{Listener, Peer, BINARY, CLOSE};
@@ -128,4 +128,42 @@ fn a_side_that_has_closed_keeps_nobody_awake_while_the_other_has_not() {
     upstream.send_close(1000, "");
     drop((client, upstream));
     wait_until("it ends", || host.has_ended());
+}
+
+/// How long a frame of the host's stays behind when the message that it waits for ends among frames that were left: they
+/// are looked at again when there is room, while nothing is read and no wait is over.
+fn left_behind() -> Duration {
+    let listener = Listener::bind();
+    let url = listener.url();
+    let host = Host::serve(config(Policy::Caller, |_| {}), move |proxy, client| {
+        proxy.connect(Client::new(client), &url)?;
+        proxy.execute(|frame| {
+            if frame.payload() == b"x" {
+                frame.set_payload(&vec![b'y'; 4 << 20]).unwrap();
+            }
+            Verdict::Forward
+        })
+    });
+    let (mut client, mut upstream) = meet(&host, &listener);
+    let frames: [(bool, u8, &[u8]); 4] =
+        [(false, BINARY, b"x"), (false, 0, b"x"), (false, 0, b"x"), (true, 0, b"last")];
+    let bytes = frames.map(|(fin, opcode, payload)| client.frame(fin, opcode, payload)).concat();
+    client.send_bytes(&bytes); // one write, and so one read
+    thread::sleep(Duration::from_millis(300)); // it waits for room by now; if not, this finds out less
+    host.send(Side::Upstream, Kind::Text, b"from the host").unwrap();
+    for _ in 0..3 {
+        assert_eq!(upstream.hear().payload.len(), 4 << 20);
+    }
+    assert_eq!(upstream.hear().payload, b"last");
+    let last = Instant::now();
+    assert_eq!(upstream.hear_text(), "from the host");
+    last.elapsed()
+}
+
+/// Who is left waits for the next deadline each time, which is that for giving memory back; a busy machine is not slow
+/// five times.
+#[test]
+fn a_frame_of_the_hosts_is_not_left_when_the_message_before_it_ends() {
+    let waits: Vec<Duration> = (0..5).map(|_| left_behind()).collect();
+    assert!(waits.iter().any(|wait| *wait < Duration::from_millis(200)), "{waits:?}");
 }

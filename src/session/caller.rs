@@ -129,10 +129,13 @@ impl Caller<'_, '_> {
     }
 
     /// Whether something can be done that no descriptor will tell of: frames were left for which there is room now, as
-    /// the other side may have read in between, or a read has left something in memory.
+    /// the other side may have read in between, a frame of the host's waited for what is over now, or a read has left
+    /// something in memory.
     fn may_go_on(&self, asked: [Events; 2]) -> bool {
-        Side::BOTH.iter().zip(asked).any(|(&from, asked)| {
-            self.relay.may_go_on(from) || (asked.readable && self.wires.get(from).has_input())
+        Side::BOTH.iter().zip(asked).any(|(&side, asked)| {
+            self.relay.may_go_on(side)
+                || self.relay.may_take_mail(side)
+                || (asked.readable && self.wires.get(side).has_input())
         })
     }
 

@@ -297,6 +297,11 @@ impl Mailbox {
         self.has_mail.load(Ordering::Acquire)
     }
 
+    /// Whether [`Mailbox::deliver`] would get rid of something: in the middle of a message only of control frames.
+    pub(crate) fn may_deliver(&self, mid_message: bool) -> bool {
+        self.has_mail() && (!mid_message || self.queue.lock().controls > 0)
+    }
+
     /// Gives each frame to `take`, in order, until it refuses one by `false`; control frames are offered all the
     /// same. What was refused stays. A peer can have this done for each of its fragments, while many frames wait for the
     /// end of its message: so nobody goes through those that would be refused.

@@ -202,6 +202,12 @@ impl Relay {
         taken
     }
 
+    /// Whether [`Relay::take_waiting_mail`] would take some.
+    pub(crate) fn may_take_mail(&self, to: Side) -> bool {
+        let mid_message = self.engine.directions.get(to.other()).is_mid_message();
+        !self.engine.has_output(to) && self.control.mail(to).may_deliver(mid_message)
+    }
+
     #[inline]
     fn take_mail(&mut self, to: Side) -> bool {
         self.control.mail(to).has_mail() && self.deliver_mail(to)
