@@ -2,6 +2,9 @@
 
 mod support;
 
+use std::io::Read;
+use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use support::host::{config, meet, part, pass, session, session_from, session_with, Host};
@@ -231,5 +234,36 @@ fn frames_queued_before_the_close_go_out_before_it_and_none_goes_out_behind_it()
         upstream.hear_end();
         assert_eq!(host.outcome(), Ok(()));
         assert_eq!(host.stats().upstream.sent_by_host, 1);
+    });
+}
+
+#[test]
+fn a_host_that_sends_without_end_holds_nobody_up() {
+    on_every_policy(|policy| {
+        let (mut client, mut upstream, host) = session(config(policy, |_| {}), pass);
+        let mut listening = client.twin();
+        let listener = thread::spawn(move || {
+            let mut room = vec![0; 1 << 20];
+            while listening.stream.read(&mut room).is_ok_and(|count| count > 0) {}
+        });
+        let proxy = Arc::clone(&host.proxy);
+        let sender = thread::spawn(move || loop {
+            match proxy.send(Side::Client, Kind::Binary, &[7; 300]) {
+                Err(error) if error.kind() == ErrorKind::State => return, // it has ended
+                Err(error) if error.kind() != ErrorKind::Again => panic!("{error}"),
+                _ => {}
+            }
+        });
+        for _ in 0..20 {
+            client.send(true, BINARY, b"heard");
+            upstream.expect(true, BINARY, b"heard");
+        }
+        host.proxy.stop(1000, "").unwrap();
+        assert_eq!(upstream.hear_close().0, Some(1000));
+        client.shutdown();
+        upstream.shutdown();
+        let _ = host.outcome();
+        sender.join().unwrap();
+        listener.join().unwrap();
     });
 }

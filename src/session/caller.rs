@@ -10,7 +10,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::control::Control;
+use super::control::{Control, QUEUES_AT_A_STRETCH};
 use super::farewell::farewell;
 use super::hook;
 use super::relay::{Below, Relay};
@@ -255,7 +255,10 @@ impl Caller<'_, '_> {
     /// Writes what waits, then frames of the host's.
     fn push(&mut self, to: Side) {
         self.write(to);
-        while self.relay.take_waiting_mail(to, self.now) {
+        for _ in 0..QUEUES_AT_A_STRETCH {
+            if !self.relay.take_waiting_mail(to, self.now) {
+                return;
+            }
             self.write(to);
         }
     }

@@ -214,6 +214,10 @@ fn check_frame(kind: Kind, payload: &[u8]) -> Result<()> {
 /// What a queued frame takes besides its payload: empty ones fill the queue too.
 const OVERHEAD: usize = 64;
 
+/// How many queues full of the host's frames are sent to a side before others get their turn: a host may be as fast as
+/// its client for ever.
+pub(crate) const QUEUES_AT_A_STRETCH: usize = 8;
+
 /// A queue with room for more frames is given back when it is empty.
 const KEPT_FRAMES: usize = 32;
 

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::control::{Control, Event as Wake};
+use super::control::{Control, Event as Wake, QUEUES_AT_A_STRETCH};
 use super::urgency::Urgency;
 use crate::io::Wire;
 use crate::ws::close::Close;
@@ -24,9 +24,6 @@ use crate::ws::closing::{Closing, Event};
 use crate::ws::direction::Direction;
 use crate::ws::frame::{Kind, Side};
 use crate::ws::outbox::Outbox;
-
-/// How many queues full of the host's frames are sent at a stretch.
-const ROUNDS: usize = 8;
 
 /// The way to one side.
 #[derive(Debug)]
@@ -233,7 +230,7 @@ impl Port {
     /// nothing, those stay in their queue, which is bounded.
     pub(crate) fn push(&self) {
         let mut gate = self.gate.lock();
-        for _ in 0..ROUNDS {
+        for _ in 0..QUEUES_AT_A_STRETCH {
             self.push_out(&mut gate);
             let is_free = !gate.relaying && gate.outbox.pending().is_empty();
             if !is_free || !self.take_mail(&mut gate) {
