@@ -274,6 +274,7 @@ def test_execute_before_connect_and_twice_are_errors_that_change_nothing(scenes)
         proxy.execute()
     proxy.close()
     s = scenes().start()
+    s.exchange()  # it is under way, not only connected
     with pytest.raises(wsproxy.StateError):
         s.proxy.execute()
     s.close_normally()
