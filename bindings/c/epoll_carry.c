@@ -59,7 +59,7 @@ static int judge(struct side *from)
 
 /* ---- bytes --------------------------------------------------------------------------------------------------- */
 
-/* Nothing crosses where there is to be TLS and is none yet, or none that holds. */
+/* Where there is to be TLS, nothing crosses before there is, nor if there cannot be. */
 static int is_bare(const struct side *side)
 {
     return side->is_secure && (side->tls == NULL || side->securing);
@@ -96,9 +96,10 @@ int flush(struct side *to)
     }
     if (sent > 0)
         wsproxy_pull_wrote(p, to->name, (size_t)sent);
-    to->blocked = sent < 0 || (size_t)sent < all; /* less than all means EAGAIN for the rest (epoll(7)) */
     if (to->tls != NULL)
         to->blocked = tls_waits(to->tls);
+    else
+        to->blocked = sent < 0 || (size_t)sent < all; /* less than all means EAGAIN for the rest (epoll(7)) */
     return !to->blocked;
 }
 

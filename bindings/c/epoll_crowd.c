@@ -22,31 +22,30 @@ void crowd_leave(struct crowd *crowd, struct session *session)
     crowd->on_gone(crowd);
 }
 
-static void drain(wsproxy *p, int code)
+static void drain(struct session *session, int code)
 {
-    wsproxy_drain(p, code, NULL, 0);
+    wsproxy_drain(session->p, code, NULL, 0);
 }
 
-static void stop(wsproxy *p, int code)
+static void stop(struct session *session, int code)
 {
-    wsproxy_stop(p, code, NULL, 0);
+    wsproxy_stop(session->p, code, NULL, 0);
 }
 
 /* The code that was given before counts. */
-static void abort_now(wsproxy *p, int code)
+static void abort_now(struct session *session, int code)
 {
     (void)code;
-    wsproxy_abort(p);
+    wsproxy_abort(session->p);
+    session_give_up(session);
 }
 
-static void tell_all(struct crowd *crowd, void (*tell)(wsproxy *p, int code), int code)
+static void tell_all(struct crowd *crowd, void (*tell)(struct session *session, int code), int code)
 {
     struct session *session = crowd->sessions, *next;
     for (; session != NULL; session = next) {
         next = session->next; /* this one may go */
-        tell(session->p, code);
-        if (tell == abort_now)
-            session_give_up(session);
+        tell(session, code);
         session_heed(session);
     }
 }

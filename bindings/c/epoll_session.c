@@ -30,8 +30,7 @@ static void hang_up(struct side *side)
 {
     if (side->fd < 0)
         return;
-    if (side->tls != NULL)
-        tls_finish(side->tls);
+    tls_finish(side->tls);
     discard_input(side->fd);
     close(side->fd);
     side->fd = -1;
@@ -43,8 +42,7 @@ static void end(struct session *session)
     struct crowd *crowd = session->crowd;
     print_failure(session->number, session->p, wsproxy_pull_result(session->p));
     if (!session->open && !session->client.ended) { /* it may have been told why */
-        if (session->client.tls != NULL)
-            tls_finish(session->client.tls);
+        tls_finish(session->client.tls);
         linger(crowd->lingering, session->client.fd, 1);
         session->client.fd = -1;
     }
@@ -64,7 +62,7 @@ static void finish(struct side *side)
 {
     if (side->finished || side->fd < 0 || !wsproxy_pull_wants_fin(side->session->p, side->name))
         return;
-    if (side->tls != NULL && tls_finish(side->tls) == 0) {
+    if (tls_finish(side->tls) == 0) {
         side->blocked = 1;
         return;
     }
@@ -100,7 +98,7 @@ static void secure(struct side *side)
     if (done == 0 && tls_is_paused(side->tls))
         loop_do_later(side->session->crowd->loop, &side->session->task);
     side->securing = done == 0;
-    side->blocked = done != 1;
+    side->blocked = done != 1; /* nor is anything written where it has failed */
     side->readable = done == 1;
     if (done < 0)
         end_input(side, side->tls == NULL ? "lost (out of memory)" : tls_words(side->tls));

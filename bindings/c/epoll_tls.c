@@ -20,7 +20,7 @@ enum {
     OVERHEAD = 256,       /* more than header, tag and padding of one add to it (RFC 5246 section 6.2.3) */
     KEPT = 4 * 1024,      /* of the memory for what waits; more goes when nothing does */
     HELD = 64 * 1024,     /* as much is more than a few answers */
-    STRETCH = RECORD      /* bytes that bring nothing, after which others have their turn: OpenSSL would go on */
+    STRETCH = RECORD      /* of bytes that bring nothing; then others have their turn, where OpenSSL would go on */
 };
 
 struct tls {
@@ -372,6 +372,8 @@ int tls_is_held(const struct tls *tls)
 
 int tls_finish(struct tls *tls)
 {
+    if (tls == NULL)
+        return 1;
     ERR_clear_error();
     if (SSL_is_init_finished(tls->ssl) && !(SSL_get_shutdown(tls->ssl) & SSL_SENT_SHUTDOWN))
         SSL_shutdown(tls->ssl);

@@ -56,7 +56,8 @@ int tls_waits(const struct tls *tls);
 /* Whether so much waits that the peer is not to be read before it reads. */
 int tls_is_held(const struct tls *tls);
 
-/* Says, once, that no more is sent: close_notify (RFC 8446 section 6.1). Results are those of tls_flush. */
+/* Says, once, that no more is sent: close_notify (RFC 8446 section 6.1). Results are those of tls_flush; without TLS
+ * there is nothing to say. */
 int tls_finish(struct tls *tls);
 
 /* What has failed, for people. */
