@@ -1,4 +1,4 @@
-"""Fixtures: scenes that are closed at the end, over plain connections and under TLS."""
+"""Fixtures: scenes that are closed at the end, over plain connections and under TLS, and programs that are ended."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any, Callable, Iterator, List, Optional
 
 import pytest
 
+from program import PRELUDE, Program
 from scene import Scene, Tls
 
 
@@ -37,3 +38,17 @@ def scene(request: pytest.FixtureRequest, scenes: Callable[..., Scene], tls: Tls
         return scenes(tls if scheme == "wss" else None, front or "threads", **settings)
 
     return make
+
+
+@pytest.fixture
+def program() -> Iterator[Callable[..., Program]]:
+    """Runs programs of this code, behind the prelude."""
+    programs: List[Program] = []
+
+    def run(code: str, *arguments: str, **options: Any) -> Program:
+        programs.append(Program("-c", PRELUDE + code, *arguments, **options))
+        return programs[-1]
+
+    yield run
+    for one in programs:
+        one.close()

@@ -19,6 +19,26 @@ from peer import LONG
 
 HERE = Path(__file__).resolve().parent
 
+# `session` connects one whose peers answer no close; the program executes it where it likes.
+PRELUDE = """
+import os, signal, sys, threading, time
+import wsproxy
+from peer import *
+from scene import Outcome, Scene
+
+# Who starts the tests in the background has had Ctrl-C ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+def session(**settings):
+    s = Scene(close_timeout=600, **settings)
+    connecting = Outcome(lambda: s.proxy.connect(s.client_end, s.url))
+    s.join_client().sock.sendall(request())
+    s.join_upstream()
+    connecting.get()
+    s.client.read_head()
+    return s
+"""
+
 
 class Program:
     """A process, its lines, and its end."""
