@@ -5,15 +5,22 @@
 
 /* ---- ends ---------------------------------------------------------------------------------------------------- */
 
-/* Nobody answers the close frames, and the close timeout is long. */
+/* A session that waits long for the answer to a close frame. */
+static struct scene enter_patiently(struct hall *hall, wsproxy_config *config)
+{
+    CHECK_INT(wsproxy_config_set_close_timeout(config, TIME_LIMIT_S * 1000), WSPROXY_OK);
+    hall_set(hall, config, forwarding);
+    hall_start(hall);
+    struct scene scene = enter(hall);
+    talk(&scene);
+    return scene;
+}
+
+/* Nobody answers the close frames. */
 static void a_drain_is_over_by_its_deadline(wsproxy_config *config)
 {
     struct hall hall;
-    CHECK_INT(wsproxy_config_set_close_timeout(config, TIME_LIMIT_S * 1000), WSPROXY_OK);
-    hall_set(&hall, config, forwarding);
-    hall_start(&hall);
-    struct scene scene = enter(&hall);
-    talk(&scene);
+    struct scene scene = enter_patiently(&hall, config);
     CHECK_INT(wsproxy_server_drain(hall.server, 1001, TIME_LIMIT_S * 1000), WSPROXY_OK);
     CHECK_INT(wsproxy_server_drain(hall.server, 4000, 200), WSPROXY_OK); /* the earlier deadline, the first code */
     CHECK_INT(hall_result(&hall), WSPROXY_OK);
@@ -26,11 +33,7 @@ static void a_drain_is_over_by_its_deadline(wsproxy_config *config)
 static void free_while_another_thread_runs_the_server_ends_it(wsproxy_config *config)
 {
     struct hall hall;
-    CHECK_INT(wsproxy_config_set_close_timeout(config, TIME_LIMIT_S * 1000), WSPROXY_OK);
-    hall_set(&hall, config, forwarding);
-    hall_start(&hall);
-    struct scene scene = enter(&hall);
-    talk(&scene);
+    struct scene scene = enter_patiently(&hall, config);
     wsproxy_server_free(hall.server);
     hall.server = NULL;
     CHECK_INT(hall_result(&hall), WSPROXY_OK);

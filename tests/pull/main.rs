@@ -2,6 +2,9 @@
 //! them must not depend on how they are cut, nor on when verdicts come.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+#[path = "../support/mod.rs"]
+mod support;
+
 mod deadlines;
 mod handshakes;
 mod reading;

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use wsproxy::{Config, Proxy, Pull, Side};
 
+use crate::support::peer;
+
 pub const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 pub const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 pub const REQUEST: &str =
@@ -21,25 +23,7 @@ pub fn answer(lines: &str) -> Vec<u8> {
 
 /// A frame with a mask of zeros if it is the client's.
 pub fn frame(from: Side, first: u8, payload: &[u8]) -> Vec<u8> {
-    let masked = from == Side::Client;
-    let mut bytes = vec![first];
-    let bit = if masked { 0x80 } else { 0 };
-    match payload.len() {
-        len @ 0..=125 => bytes.push(bit | len as u8),
-        len @ 126..=65535 => {
-            bytes.push(bit | 126);
-            bytes.extend((len as u16).to_be_bytes());
-        }
-        len => {
-            bytes.push(bit | 127);
-            bytes.extend((len as u64).to_be_bytes());
-        }
-    }
-    if masked {
-        bytes.extend([0; 4]);
-    }
-    bytes.extend(payload);
-    bytes
+    peer::frame(false, first, payload, (from == Side::Client).then_some([0; 4]))
 }
 
 /// One session and what has come out of it.
