@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use support::host::{config, meet, part, pass, session, session_from, session_with, Host};
 use support::offence::in_order;
-use support::peer::{Listener, BINARY, CONTINUATION, PING, PONG, TEXT};
-use support::{on_every_policy, wait_until};
+use support::peer::{Listener, BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT};
+use support::{on_every_policy, wait_until, LONG, POLICIES};
 use wsproxy::{Client, ErrorKind, Fault, Kind, Proxy, Side, Verdict};
 
 const SIDES: [Side; 2] = Side::BOTH;
@@ -237,22 +237,39 @@ fn frames_queued_before_the_close_go_out_before_it_and_none_goes_out_behind_it()
     });
 }
 
-#[test]
-fn a_host_that_sends_without_end_holds_nobody_up() {
-    on_every_policy(|policy| {
-        let (mut client, mut upstream, host) = session(config(policy, |_| {}), pass);
-        let mut listening = client.twin();
-        let listener = thread::spawn(move || {
-            let mut room = vec![0; 1 << 20];
-            while listening.stream.read(&mut room).is_ok_and(|count| count > 0) {}
-        });
+/// Ends the session, and with it the flood, also where a test fails.
+struct Flood(Arc<Proxy>);
+
+impl Flood {
+    /// The host sends to the client as much as is taken.
+    fn of(host: &Host) -> Flood {
         let proxy = Arc::clone(&host.proxy);
-        let sender = thread::spawn(move || loop {
-            match proxy.send(Side::Client, Kind::Binary, &[7; 300]) {
+        thread::spawn(move || loop {
+            match proxy.send(Side::Client, Kind::Binary, &[7; 16 << 10]) {
                 Err(error) if error.kind() == ErrorKind::State => return, // it has ended
                 Err(error) if error.kind() != ErrorKind::Again => panic!("{error}"),
                 _ => {}
             }
+        });
+        Flood(Arc::clone(&host.proxy))
+    }
+}
+
+impl Drop for Flood {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+#[test]
+fn a_host_that_sends_without_end_holds_nothing_up_that_goes_the_other_way() {
+    on_every_policy(|policy| {
+        let (mut client, mut upstream, host) = session(config(policy, |_| {}), pass);
+        let flood = Flood::of(&host);
+        let mut taking = client.twin();
+        let taker = thread::spawn(move || {
+            let mut room = vec![0; 1 << 20];
+            while taking.stream.read(&mut room).is_ok_and(|count| count > 0) {}
         });
         for _ in 0..20 {
             client.send(true, BINARY, b"heard");
@@ -260,10 +277,33 @@ fn a_host_that_sends_without_end_holds_nobody_up() {
         }
         host.proxy.stop(1000, "").unwrap();
         assert_eq!(upstream.hear_close().0, Some(1000));
-        client.shutdown();
-        upstream.shutdown();
+        drop(flood);
         let _ = host.outcome();
-        sender.join().unwrap();
-        listener.join().unwrap();
+        taker.join().unwrap();
     });
+}
+
+#[test]
+fn a_host_that_sends_without_end_leaves_the_other_side_its_turn() {
+    for policy in POLICIES {
+        let config = config(policy, |c| {
+            c.send_queue(256 << 10).unwrap();
+        });
+        let (mut client, mut upstream, host) = session(config, pass);
+        let flood = Flood::of(&host);
+        thread::sleep(Duration::from_millis(300)); // it is at its height by then; if not, this finds out less
+        (0..20).for_each(|_| upstream.send(true, BINARY, b"heard"));
+        upstream.send_close(1000, "");
+        let (patience, mut heard) = (Instant::now() + LONG, 0);
+        while heard < 20 {
+            heard += usize::from(client.hear().payload == b"heard");
+            assert!(Instant::now() < patience, "{policy:?}: {heard} of 20 frames");
+            thread::sleep(Duration::from_millis(1)); // slower than the host, or the flood would ebb
+        }
+        while client.hear().opcode != CLOSE {
+            assert!(Instant::now() < patience, "{policy:?}: no close");
+        }
+        drop(flood);
+        let _ = host.outcome();
+    }
 }

@@ -252,13 +252,20 @@ impl Caller<'_, '_> {
         }
     }
 
-    /// Writes what waits, then frames of the host's.
+    /// Writes what waits, then frames of the host's. While those wait for room the other side is not read: so it has its
+    /// turn before them.
     fn push(&mut self, to: Side) {
         self.write(to);
         for _ in 0..QUEUES_AT_A_STRETCH {
-            if !self.relay.take_waiting_mail(to, self.now) {
+            if !self.relay.may_take_mail(to) {
                 return;
             }
+            let from = to.other();
+            match self.relay.may_go_on(from) {
+                true => self.relay(from),
+                false => self.read(from),
+            }
+            self.relay.take_waiting_mail(to, self.now);
             self.write(to);
         }
     }

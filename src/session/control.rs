@@ -214,8 +214,8 @@ fn check_frame(kind: Kind, payload: &[u8]) -> Result<()> {
 /// What a queued frame takes besides its payload: empty ones fill the queue too.
 const OVERHEAD: usize = 64;
 
-/// How many queues full of the host's frames are sent to a side before others get their turn: a host may be as fast as
-/// its client for ever.
+/// How many queues full of the host's frames are sent to a side at a stretch: a host may be as fast as its client for
+/// ever, and others are to have their turn.
 pub(crate) const QUEUES_AT_A_STRETCH: usize = 8;
 
 /// A queue with room for more frames is given back when it is empty.
@@ -301,7 +301,7 @@ impl Mailbox {
         self.has_mail.load(Ordering::Acquire)
     }
 
-    /// Whether [`Mailbox::deliver`] would get rid of something: in the middle of a message only of control frames.
+    /// Whether [`Mailbox::deliver`] is sure to get rid of something: in the middle of a message only control frames are.
     pub(crate) fn may_deliver(&self, mid_message: bool) -> bool {
         self.has_mail() && (!mid_message || self.queue.lock().controls > 0)
     }

@@ -145,7 +145,8 @@ impl Port {
         self.gate.lock().relaying = true;
     }
 
-    /// The relaying thread writes its batch, and whatever others have queued meanwhile. Waits as long as it takes.
+    /// The relaying thread writes its batch, and whatever others have queued meanwhile. Waits as long as it takes; but
+    /// where the host goes on and on, it has more to read in between.
     pub(crate) fn flush(&self, direction: &mut Direction) {
         let mut pending = {
             let mut gate = self.gate.lock();
@@ -160,6 +161,7 @@ impl Port {
             gate.outbox.take_pending()
         };
         let mut outcome = Ok(());
+        let mut queues = 0..QUEUES_AT_A_STRETCH;
         loop {
             if outcome.is_ok() {
                 outcome = self.write_all(&pending, direction);
@@ -169,7 +171,12 @@ impl Port {
                 self.break_off(&mut gate);
                 direction.discard();
             }
-            self.take_mail(&mut gate);
+            let is_enough = queues.next().is_none();
+            if is_enough {
+                self.control.wake(Wake::Mail(self.side)); // the supervisor goes on
+            } else {
+                self.take_mail(&mut gate);
+            }
             pending = gate.outbox.take_pending();
             if pending.is_empty() {
                 (gate.writing, gate.relaying) = (false, false);

@@ -202,7 +202,7 @@ impl Relay {
         taken
     }
 
-    /// Whether [`Relay::take_waiting_mail`] would take some.
+    /// Whether [`Relay::take_waiting_mail`] is sure to take some.
     pub(crate) fn may_take_mail(&self, to: Side) -> bool {
         let mid_message = self.engine.directions.get(to.other()).is_mid_message();
         !self.engine.has_output(to) && self.control.mail(to).may_deliver(mid_message)
