@@ -108,8 +108,9 @@ impl Listener {
     }
 
     fn at(address: &SocketAddr) -> Result<Listener, Errno> {
-        let fd = listening(address)?;
-        let hands_keepalive_down = keep_alive(&fd).is_ok(); // once instead of for each connection
+        let fd = bound(address)?;
+        let hands_keepalive_down = keep_alive(&fd).is_ok(); // once instead of for each connection, and before the first
+        rustix::net::listen(&fd, BACKLOG)?;
         Ok(Listener { hands_keepalive_down, ..Listener::new(fd, None)? })
     }
 
@@ -151,7 +152,8 @@ impl Listener {
         }
     }
 
-    /// A listener that the host has made hands down what the host has set, which are not our numbers.
+    /// A listener that the host has made hands down the host's numbers; of one of ours that is still asked, as emulations
+    /// of Linux may hand nothing down.
     fn kept_alive(&self, socket: Socket) -> Socket {
         let _ = match self.hands_keepalive_down {
             true => socket.inherit_keepalive(),
@@ -201,12 +203,11 @@ fn is_one_connections(errno: Errno) -> bool {
     )
 }
 
-fn listening(address: &SocketAddr) -> Result<OwnedFd, Errno> {
+fn bound(address: &SocketAddr) -> Result<OwnedFd, Errno> {
     let fd = tcp_socket(address)?;
     // Else the connections of the process before would keep the port for a minute.
     sockopt::set_socket_reuseaddr(&fd, true)?;
     rustix::net::bind(&fd, address)?;
-    rustix::net::listen(&fd, BACKLOG)?;
     Ok(fd)
 }
 
