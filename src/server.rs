@@ -52,7 +52,7 @@ pub struct Server {
     most: AtomicUsize,
     listeners: Mutex<Vec<Listener>>,
     order: DrainOrder,
-    /// For the handshakes.
+    /// For those who wait by poll.
     wakers: Arc<WakerPool>,
     crowd: Crowd,
     running: AtomicBool,

@@ -147,6 +147,48 @@ fn a_session_that_has_ended_has_no_descriptor_though_the_host_still_holds_it() {
 }
 
 #[test]
+fn sessions_of_a_server_have_no_descriptors_when_it_has_ended_though_the_host_still_holds_them() {
+    let _alone = alone();
+    for policy in POLICIES {
+        let before = descriptors();
+        let kept = Arc::new(Mutex::new(Vec::new()));
+        let (listener, server) = (Listener::bind(), Server::new(config(policy, |_| {})).unwrap());
+        let (server, url, keep) = (Arc::new(server), listener.url(), Arc::clone(&kept));
+        let addr = server.listen("127.0.0.1:0").unwrap().parse().unwrap();
+        let running = Arc::clone(&server);
+        let running = thread::spawn(move || {
+            running.run(|proxy, client| {
+                proxy.connect(client, &url)?;
+                let mut kept = keep.lock().unwrap();
+                kept.push(Arc::clone(proxy));
+                let is_executed = kept.len() > 1;
+                drop(kept);
+                if is_executed {
+                    proxy.execute(|_| Verdict::Forward)?;
+                }
+                Ok(())
+            })
+        });
+        for session in 0..3 {
+            let client = thread::spawn(move || Peer::connect(addr));
+            let mut upstream = listener.accept();
+            let mut client = client.join().unwrap();
+            if session > 0 {
+                support::host::talk(&mut client, &mut upstream);
+            }
+            client.shutdown();
+            upstream.shutdown();
+            while client.try_hear().is_some() {}
+        }
+        server.drain(1001, Duration::from_secs(5)).unwrap();
+        assert_eq!(running.join().unwrap(), Ok(()));
+        drop((listener, server));
+        wait_until(&format!("{policy:?}: only the sessions are left"), || descriptors() <= before);
+        assert_eq!(kept.lock().unwrap().len(), 3);
+    }
+}
+
+#[test]
 fn a_session_dropped_before_execute_ends_its_connections() {
     let _alone = alone();
     let before = descriptors();

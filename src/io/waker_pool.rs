@@ -1,4 +1,5 @@
-//! Wakers that are lent, one for each wait: of a server, whose sessions need one for their handshakes each.
+//! Wakers that are lent: of a server, whose sessions need one for their handshakes each, and on their callers' threads to
+//! their end.
 //!
 //! Rule: one that somebody else may still wake is not lent again. A wake that came too late for its wait may be found in
 //! the next one, which is woken for nothing then, as any wait may be.
@@ -37,7 +38,7 @@ impl WakerPool {
         }
     }
 
-    /// Closes those that are not lent.
+    /// Closes those that are not lent. One that comes back later is for whoever comes next.
     pub(crate) fn close(&self) {
         self.idle.lock().clear();
     }

@@ -256,6 +256,7 @@ impl Proxy {
         let mut stage = self.stage.lock();
         if let Stage::Opening(opening) = &mut *stage {
             opening.shut_down();
+            self.control.watch_without_poll(Watcher::Nobody);
             *stage = Stage::Ended;
         }
     }
@@ -322,7 +323,7 @@ impl Proxy {
             opening.shut_down();
             self.control.watch_without_poll(Watcher::Nobody);
         } else {
-            self.control.watch(Watcher::Nobody); // the next wait needs the same again
+            self.control.watch(Watcher::Nobody); // its waker is kept for the next wait
         }
         self.control.set_open(open); // before anybody can execute, which closes it again
         *self.stage.lock() = if ended { Stage::Ended } else { Stage::Opening(opening) };
