@@ -6,7 +6,9 @@
 //! was forked has sessions of its own, and a keeper of its own.
 //!
 //! Theory: a session that begins has its first deadline seconds ahead. It is left at the door, where the keeper finds it
-//! whenever it wakes next; woken it is only for a deadline that comes before that.
+//! whenever it wakes next; woken it is only for a deadline that comes before that. The door is shut while somebody comes
+//! in, which takes the first look at the session, so that no order comes before its session; of all locks it is taken
+//! first.
 
 use std::collections::{BTreeSet, HashMap};
 use std::convert::Infallible;
@@ -270,13 +272,25 @@ mod tests {
     /// One whose threads have not begun.
     fn idle(ward: &Ward, config: &Config) -> (Scene, PerSide<Box<Direction>>) {
         let control = Arc::new(Control::new(1024, None));
+        let Unwatched { session, directions, supervisor, peers } = unwatched(&control, config);
+        let watched = ward.watch(&control, supervisor);
+        (Scene { session, peers, threads: Vec::new(), watched }, directions)
+    }
+
+    struct Unwatched {
+        session: Arc<Session>,
+        directions: PerSide<Box<Direction>>,
+        supervisor: Supervisor,
+        peers: PerSide<UnixStream>,
+    }
+
+    fn unwatched(control: &Arc<Control>, config: &Config) -> Unwatched {
         let (wires, peers) = connections();
         let engine = Box::new(Engine::new(config.rules, &seeds().unwrap()));
         let wires = PerSide { client: &wires.client, upstream: &wires.upstream };
-        let Parts { session, directions, keepalive } = take_apart(&control, wires, engine);
-        let watched =
-            ward.watch(&control, Supervisor::new(config, Arc::clone(&session), keepalive));
-        (Scene { session, peers, threads: Vec::new(), watched }, directions)
+        let Parts { session, directions, keepalive } = take_apart(control, wires, engine);
+        let supervisor = Supervisor::new(config, Arc::clone(&session), keepalive);
+        Unwatched { session, directions, supervisor, peers }
     }
 
     fn connections() -> (PerSide<Wire>, PerSide<UnixStream>) {
@@ -363,11 +377,7 @@ mod tests {
     ) -> (Arc<Control>, PerSide<UnixStream>) {
         let control = Arc::new(Control::new(1024, None));
         control.set_open(true);
-        let (wires, peers) = connections();
-        let engine = Box::new(Engine::new(Config::new().rules, &seeds().unwrap()));
-        let wires = PerSide { client: &wires.client, upstream: &wires.upstream };
-        let Parts { session, keepalive, .. } = take_apart(&control, wires, engine);
-        let supervisor = Supervisor::new(&Config::new(), session, keepalive);
+        let Unwatched { supervisor, peers, .. } = unwatched(&control, &Config::new());
         thread::scope(|scope| {
             let door = ward.door.lock();
             scope.spawn(|| ward.watch(&control, supervisor));
@@ -396,6 +406,31 @@ mod tests {
         });
         peers.client.read_exact(&mut told).unwrap();
         assert_eq!(told, [0x88, 2, 0x03, 0xe9]);
+    }
+
+    #[test]
+    fn the_door_is_shut_until_a_session_that_comes_in_was_looked_at() {
+        let rounds = Rounds::default();
+        let (orders, _inbox) = crossbeam_channel::unbounded();
+        let ward = ward(1, &orders, &rounds);
+        let control = Arc::new(Control::new(1024, None));
+        let Unwatched { session, supervisor, peers: _peers, .. } =
+            unwatched(&control, &Config::new());
+        control.end(Urgency::Stop, Close::code_only(1001)); // so the first look is for the cause of the end
+        thread::scope(|scope| {
+            let cause = session.cause.lock();
+            scope.spawn(|| ward.watch(&control, supervisor));
+            let patience = Instant::now() + LONG;
+            let is_shut = || ward.door.try_lock().is_none();
+            while !is_shut() && Instant::now() < patience {
+                thread::yield_now();
+            }
+            thread::sleep(Duration::from_millis(30)); // it stays so while that look lasts
+            let stays_shut = is_shut();
+            drop(cause);
+            assert!(stays_shut);
+        });
+        assert_eq!(ward.door.lock().newcomers.len(), 1);
     }
 
     #[test]

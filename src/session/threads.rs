@@ -65,8 +65,8 @@ impl Session {
         self.tell(Event::Look);
     }
 
-    /// Both sides are told, and cut off, which wakes whoever reads or writes there. Mostly called after a panic: whatever
-    /// another one does to what they are told, the threads come to their end.
+    /// Both sides are told, and cut off, which wakes whoever reads or writes there. Mostly called after a panic: if another
+    /// one keeps them from being told, they are cut off all the same, and so both threads end.
     pub(crate) fn give_up(&self, error: Error) {
         let _ = catch_unwind(AssertUnwindSafe(|| self.end(Cause::System(error))));
         Side::BOTH.iter().for_each(|&side| self.ports.get(side).cut());
