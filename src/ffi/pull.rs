@@ -290,7 +290,9 @@ pub unsafe extern "C" fn wsproxy_pull_output(
     }
 }
 
-/// `count` bytes of the output for `side` were written, or taken over by something that will write them.
+/// `count` bytes of the output for `side` were written, or taken over by something that will write them. Frames of the
+/// host's own that waited for that are output now. As long as there is output nothing is to be read from the other side:
+/// a host that goes on sending faster than `side` reads keeps the other side waiting.
 ///
 /// Returns WSPROXY_OK; WSPROXY_ERR_ARGUMENT (NULL, another side, more than waits); WSPROXY_ERR_STATE for a session that
 /// is none of an event loop's. After a failure nothing was changed.
