@@ -17,6 +17,9 @@ ORDERLY_SECONDS = 0.04
 """How long peers may take for the closing handshake after Ctrl-C."""
 AT_ONCE_SECONDS = 0.04
 """How long the call may take to return after that."""
+LOOK_SECONDS = 1.0
+"""How long the main thread waits in one piece. A signal that comes between Python's last look for one and the system call
+that waits ends no wait: its handler would run when the call is over."""
 
 T = TypeVar("T")
 
@@ -57,7 +60,8 @@ def interruptible(call: Callable[[], T], stop: Callable[[], None], abort: Callab
     work = _Work(call)
     try:
         work.thread.start()
-        work.done.wait()
+        while not work.done.wait(LOOK_SECONDS):
+            pass
     except BaseException:
         for end, seconds in ((stop, ORDERLY_SECONDS), (abort, AT_ONCE_SECONDS)):
             if work.thread.is_alive() and not work.done.is_set():
