@@ -125,6 +125,23 @@ print(answering.get()[:2])
     assert p.end() == ["((4000, 'told to'), (4000, 'told to'))"]
 
 
+def test_a_signal_that_does_not_end_the_wait_is_heard_all_the_same(program):
+    # On another thread it ends no wait of the main thread, as one that comes just before the wait begins.
+    p = program(
+        """
+s = session()
+signal.signal(signal.SIGUSR1, lambda *_: s.proxy.abort())
+def signal_here():
+    time.sleep(0.3)
+    signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
+threading.Thread(target=signal_here).start()
+s.proxy.execute(lambda frame: None)
+print("over")
+"""
+    )
+    assert p.end() == ["over"]
+
+
 def test_what_a_hook_raises_comes_out_on_the_main_thread_too(program):
     p = program(
         """

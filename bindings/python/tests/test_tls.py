@@ -21,15 +21,20 @@ def test_a_connection_under_pythons_tls_cannot_be_handed_over(scenes, tls):
             scenes().proxy.connect(secured, "ws://localhost")
 
 
+def refuses_its_upstream(s, tls):
+    """The session hangs up on an upstream with this certificate, and answers its client 502."""
+    s.run()
+    s.join_client().sock.sendall(request())
+    sock, _ = s.listener.accept()
+    with sock, pytest.raises((ssl.SSLError, OSError)):
+        tls.for_servers.wrap_socket(sock, server_side=True).recv(1)
+    assert s.client.rest().startswith(b"HTTP/1.1 502 ")
+
+
 def test_an_upstream_that_nobody_vouches_for_is_refused(scenes, tls):
     for front in ("threads", "asyncio"):
         s = scenes(tls, front, upstream_ca=None)
-        s.run()
-        s.join_client().sock.sendall(request())
-        sock, _ = s.listener.accept()
-        with sock, pytest.raises((ssl.SSLError, OSError)):
-            tls.for_servers.wrap_socket(sock, server_side=True).recv(1)
-        assert s.client.rest().startswith(b"HTTP/1.1 502 ")
+        refuses_its_upstream(s, tls)
         with pytest.raises((wsproxy.TLSError, wsproxy.Unreachable)) as caught:
             s.result()
         assert "certificate" in str(caught.value)
@@ -49,12 +54,7 @@ def test_the_name_in_the_certificate_counts(scenes, tls):
         s.start()
         s.close_normally()
         s = scenes(tls, front, upstream_server_name="other.example")
-        s.run()
-        s.join_client().sock.sendall(request())
-        sock, _ = s.listener.accept()
-        with sock, pytest.raises((ssl.SSLError, OSError)):
-            tls.for_servers.wrap_socket(sock, server_side=True).recv(1)
-        assert s.client.rest().startswith(b"HTTP/1.1 502 ")
+        refuses_its_upstream(s, tls)
         with pytest.raises(wsproxy.Error):
             s.result()
 
