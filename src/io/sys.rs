@@ -79,6 +79,7 @@ impl Drop for BlockedSignals {
 
 /// What stays of the stack below the frame of whoever gives it back: a system call takes none of it, but a red zone may.
 const STACK_MARGIN: usize = 512;
+
 /// Gives the pages of this thread's stack back that no frame is on. They are zero when they are used again.
 #[inline(never)] // its own frame is the lowest that counts
 pub(super) fn release_unused_stack() {

@@ -171,11 +171,9 @@ impl Port {
                 self.break_off(&mut gate);
                 direction.discard();
             }
-            let is_enough = queues.next().is_none();
-            if is_enough {
-                self.control.wake(Wake::Mail(self.side)); // the supervisor goes on
-            } else {
-                self.take_mail(&mut gate);
+            match queues.next() {
+                Some(_) => _ = self.take_mail(&mut gate),
+                None => self.control.wake(Wake::Mail(self.side)), // the supervisor goes on
             }
             pending = gate.outbox.take_pending();
             if pending.is_empty() {

@@ -256,9 +256,14 @@ impl Proxy {
         let mut stage = self.stage.lock();
         if let Stage::Opening(opening) = &mut *stage {
             opening.shut_down();
-            self.control.watch_without_poll(Watcher::Nobody);
-            *stage = Stage::Ended;
+            self.end(&mut stage);
         }
+    }
+
+    /// The end: nobody watches any more, and no descriptor is kept for that.
+    fn end(&self, stage: &mut Stage) {
+        self.control.watch_without_poll(Watcher::Nobody);
+        *stage = Stage::Ended;
     }
 
     fn run_threads(&self, hook: Option<SharedHook<'_>>) -> Result<()> {
@@ -273,8 +278,7 @@ impl Proxy {
         })?;
         let _ended = OnDrop(|| {
             self.control.set_open(false);
-            self.control.watch_without_poll(Watcher::Nobody);
-            *self.stage.lock() = Stage::Ended;
+            self.end(&mut self.stage.lock());
         });
         let Legs { engine, client, upstream, request, .. } = *opening;
         let (Some(client), Some(upstream)) = (client, upstream) else {
@@ -321,12 +325,14 @@ impl Proxy {
         let ended = done.as_ref().is_err_and(|error| !survives(error));
         if ended {
             opening.shut_down();
-            self.control.watch_without_poll(Watcher::Nobody);
-        } else {
-            self.control.watch(Watcher::Nobody); // its waker is kept for the next wait
         }
+        self.control.watch(Watcher::Nobody); // its waker is kept for the next wait
         self.control.set_open(open); // before anybody can execute, which closes it again
-        *self.stage.lock() = if ended { Stage::Ended } else { Stage::Opening(opening) };
+        let mut stage = self.stage.lock();
+        match ended {
+            true => self.end(&mut stage),
+            false => *stage = Stage::Opening(opening),
+        }
         done
     }
 }
