@@ -216,7 +216,7 @@ const OVERHEAD: usize = 64;
 
 /// How many queues full of the host's frames are sent to a side at a stretch: a host may be as fast as its client for
 /// ever, and others are to have their turn.
-pub(crate) const QUEUES_AT_A_STRETCH: usize = 8;
+pub(crate) const QUEUES_AT_A_STRETCH: usize = 2;
 
 /// A queue with room for more frames is given back when it is empty.
 const KEPT_FRAMES: usize = 32;
